@@ -1,0 +1,51 @@
+# The front door. `make` lists what it can do.
+PRESET ?= dev
+JOBS   ?= $(shell nproc)
+FOR    ?= 5m
+CTEST_ARGS ?=
+export GANTRY_TEST_DATA ?= $(abspath $(CURDIR)/../shared/data)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build test release format format-check tidy asan tsan clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: ## Install what is missing (apt as root or through sudo, OpenVINO into .deps/)
+	@tools/setup test
+
+build: ## Build the gantry program (build/dev/gantry)
+	@tools/setup build
+	cmake --preset $(PRESET) -DGANTRY_ENABLE_TESTS=OFF
+	cmake --build --preset $(PRESET) -j $(JOBS)
+
+test: setup ## Install, build and run every test this machine can run
+	cmake --preset $(PRESET) -DGANTRY_ENABLE_TESTS=ON
+	cmake --build --preset $(PRESET) -j $(JOBS)
+	ctest --preset $(PRESET) -j $(JOBS) $(CTEST_ARGS)
+
+release: setup ## Build the release preset, warnings as errors
+	cmake --preset release
+	cmake --build --preset release -j $(JOBS)
+
+asan: setup ## Run the tests under AddressSanitizer and UBSan
+	cmake --preset asan
+	cmake --build --preset asan -j $(JOBS)
+	ctest --preset asan -j $(JOBS) $(CTEST_ARGS)
+
+tsan: setup ## Run the tests under ThreadSanitizer
+	cmake --preset tsan
+	cmake --build --preset tsan -j $(JOBS)
+	ctest --preset tsan -j $(JOBS) $(CTEST_ARGS)
+
+format: ## Format every C++ and CUDA file
+	@git ls-files '*.cpp' '*.hpp' '*.cu' '*.cuh' | xargs clang-format -i
+
+format-check: ## Fail if a file is not formatted
+	@git ls-files '*.cpp' '*.hpp' '*.cu' '*.cuh' | xargs clang-format --dry-run --Werror
+
+tidy: ## Run clang-tidy over the dev build
+	@git ls-files 'src/*.cpp' | xargs -P $(JOBS) -n 4 clang-tidy -p build/dev --quiet
+
+clean: ## Remove the build folders (dependencies stay)
+	rm -rf build

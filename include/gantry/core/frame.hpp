@@ -1,0 +1,33 @@
+#pragma once
+// A picture of one camera on its way through Gantry. Move-only: whoever holds the Frame owns it, and it dies exactly
+// once (outcome.hpp). Its pixels may be shared read-only (a snapshot, an annotated video) by copying `pixels`.
+#include <cstdint>
+
+#include "gantry/core/clock.hpp"
+#include "gantry/core/image.hpp"
+#include "gantry/core/priority.hpp"
+#include "gantry/core/storage.hpp"
+
+namespace gantry {
+
+/// A camera's number while it is known to this process; never reused in one run.
+using CameraId = std::uint32_t;
+
+struct Frame {
+  Frame() = default;
+  Frame(Frame&&) = default;
+  Frame& operator=(Frame&&) = default;
+  Frame(const Frame&) = delete;
+  Frame& operator=(const Frame&) = delete;
+
+  CameraId camera = 0;
+  std::uint64_t seq = 0;    ///< 0, 1, 2, … a camera, counted where the frame is born, gaps included nowhere
+  Duration pts{};           ///< the stream's own time stamp, from the stream's start
+  TimePoint captured_at{};  ///< when the frame's last packet arrived
+  TimePoint deadline{};     ///< a result after this is late
+  Priority priority = Priority::kNormal;
+  Image image;        ///< view into `pixels`
+  StorageRef pixels;  ///< the lease
+};
+
+}  // namespace gantry

@@ -1,0 +1,15 @@
+#pragma once
+// One function a command: it adds its subcommand to `app` and, when that is chosen, runs it and leaves the exit code in
+// `exit_code`. Failures that the user can mend are thrown as StartupError and reported by main().
+#include <CLI/CLI.hpp>
+
+namespace gantry::cli {
+
+/// Documented in docs/cli.md; scripts rely on them.
+enum ExitCode : int {
+  kOk = 0,
+  kFailed = 1,    ///< started, and something failed on the way
+  kBadInput = 2,  ///< command line, config, model or input that can't be used; the message says what to change
+};
+
+}  // namespace gantry::cli

@@ -1,0 +1,26 @@
+#include <cstdio>
+#include <exception>
+
+#include "cli/commands.hpp"
+#include "gantry/core/errors.hpp"
+
+int main(int argc, char** argv) {
+  using namespace gantry;
+  int exit_code = cli::kOk;
+  CLI::App app{"Gantry: deadline-aware video analytics for hundreds of traffic cameras", "gantry"};
+  app.set_version_flag("--version", GANTRY_VERSION);
+  app.require_subcommand(1);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? cli::kOk : cli::kBadInput;
+  } catch (const StartupError& error) {
+    std::fprintf(stderr, "gantry: %s\n", error.what());
+    return cli::kBadInput;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "gantry: internal error: %s\n", error.what());
+    return cli::kFailed;
+  }
+  return exit_code;
+}
