@@ -83,8 +83,10 @@ struct Arrival {
 
 enum class BatchStatus : std::uint8_t {
   kOk,
-  kError,    ///< the back end threw, reported an error, or returned too few results
-  kTimeout,  ///< the back end did not return in time; the batch's place on the device is lost until the device is reset
+  kError,  ///< the back end threw, reported an error, or returned too few results
+  /// The back end did not return in time. The batch's place on the device stays taken until the back end does return
+  /// (a second Completion of the same batch, with another status) or the device goes down and up again.
+  kTimeout,
 };
 
 struct Completion {
