@@ -1,0 +1,61 @@
+"""A quick average precision during training (COCO's 101 points). Figures that are reported come from `gantry val`."""
+import numpy as np
+import torch
+import torchvision
+
+from dataset import NAMES
+from loss import iou_xyxy
+from model import anchor_points, decode_boxes, split_maps
+
+
+@torch.no_grad()
+def average_precision(net, pictures, confidence=0.01, iou=0.5, batch=32):
+    """-> (AP a class, number of objects a class); only pictures in which the class is labelled count for it."""
+    net.eval()
+    device = next(net.parameters()).device
+    scores_of, hits_of, objects = [[] for _ in NAMES], [[] for _ in NAMES], np.zeros(len(NAMES), int)
+    for start in range(0, len(pictures), batch):
+        x = pictures.images[start : start + batch].to(device).float() / 255
+        with torch.autocast(device.type, torch.bfloat16):
+            maps = net(x)
+        maps = [m.float() for m in maps]
+        points, strides = anchor_points(maps)
+        box_logits, cls_logits = split_maps(maps)
+        boxes = decode_boxes(box_logits, points, strides)
+        score, cls = cls_logits.sigmoid().max(-1)
+        for j in range(len(x)):
+            labels, ignore = pictures.labels[start + j].to(device), pictures.ignore[start + j].to(device)
+            keep = score[j] > confidence
+            b, s, c = boxes[j][keep], score[j][keep], cls[j][keep]
+            centre = (b[:, None, :2] + b[:, None, 2:]) / 2
+            hidden = ((centre > ignore[None, :, 1:3]) & (centre < ignore[None, :, 3:5])).all(-1).any(-1)
+            b, s, c = b[~hidden], s[~hidden], c[~hidden]
+            order = torchvision.ops.batched_nms(b, s, c, 0.7)[:300]
+            b, s, c = b[order], s[order], c[order].cpu().numpy()
+            overlap = iou_xyxy(b[:, None], labels[None, :, 1:])[0].cpu().numpy()
+            s, label_cls = s.cpu().numpy(), labels[:, 0].cpu().numpy()
+            for k in range(len(NAMES)):
+                if not pictures.known[start + j, k]:
+                    continue
+                truth = np.flatnonzero(label_cls == k)
+                objects[k] += len(truth)
+                mine = np.flatnonzero(c == k)
+                hit, used = np.zeros(len(mine), bool), np.zeros(len(truth), bool)
+                for n, row in enumerate(mine):
+                    o = np.where(used, -1, overlap[row, truth])
+                    if len(o) and o.max() >= iou:
+                        used[o.argmax()] = hit[n] = True
+                scores_of[k].append(s[mine])
+                hits_of[k].append(hit)
+    net.train()
+    ap = np.full(len(NAMES), np.nan)
+    for k in range(len(NAMES)):
+        if not objects[k]:
+            continue
+        s, h = np.concatenate(scores_of[k]), np.concatenate(hits_of[k])
+        h = h[np.argsort(-s, kind="stable")]
+        recall = np.cumsum(h) / objects[k]
+        precision = np.maximum.accumulate((np.cumsum(h) / np.arange(1, len(h) + 1))[::-1])[::-1]
+        at = np.searchsorted(recall, np.linspace(0, 1, 101))
+        ap[k] = np.where(at < len(precision), np.append(precision, 0)[np.minimum(at, len(precision))], 0).mean()
+    return ap, objects

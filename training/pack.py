@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""Pack a data set into a few large files, so that training reads it at once and a copy to a GPU machine is one transfer.
+
+usage: pack.py DATASET_DIR OUT_DIR [--tier1-only] [--chunk-mb 50] [--name NAME]
+
+DATASET_DIR holds images/{train,val}/*.jpg, labels/{train,val}/*.txt (YOLO: class xc yc w h, normalised) and, optionally,
+ignore/{train,val}/*.txt (xc yc w h of regions whose background is unknown), per_image.json ({stem: {labelled_classes}})
+and sources.json ({sources: {NAME: {provenance_tier}}}; a picture's source is its stem up to "__").
+OUT_DIR gets NAME-NN.bin (JPEGs one after another) and NAME-NN.json (one object a picture).
+"""
+import argparse
+import json
+import pathlib
+
+
+def rows_of(path):
+    return [[float(v) for v in line.split()] for line in path.read_text().splitlines() if line.strip()] if path.exists() else []
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", type=pathlib.Path)
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--tier1-only", action="store_true", help="leave out sources whose provenance tier is 2")
+    parser.add_argument("--chunk-mb", type=float, default=50)
+    parser.add_argument("--name", default="data")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+
+    per_image_path = args.dataset / "per_image.json"
+    per_image = json.loads(per_image_path.read_text()) if per_image_path.exists() else {}
+    sources_path = args.dataset / "sources.json"
+    sources = json.loads(sources_path.read_text())["sources"] if sources_path.exists() else {}
+
+    rows, blob, chunk = [], bytearray(), 0
+
+    def flush():
+        nonlocal rows, blob, chunk
+        if rows:
+            (args.out / f"{args.name}-{chunk:02d}.bin").write_bytes(blob)
+            (args.out / f"{args.name}-{chunk:02d}.json").write_text(json.dumps(rows))
+            chunk += 1
+        rows, blob = [], bytearray()
+
+    pictures = 0
+    for split in ("val", "train"):
+        for image in sorted((args.dataset / "images" / split).glob("*.jpg")):
+            stem = image.stem
+            source = stem.split("__")[0] if "__" in stem else args.name
+            if args.tier1_only and sources.get(source, {}).get("provenance_tier", 1) != 1:
+                continue
+            data = image.read_bytes()
+            if blob and len(blob) + len(data) > args.chunk_mb * 1e6:
+                flush()
+            rows.append(
+                {
+                    "split": split,
+                    "source": source,
+                    "offset": len(blob),
+                    "bytes": len(data),
+                    "labels": [r[:5] for r in rows_of(args.dataset / "labels" / split / f"{stem}.txt")],
+                    "ignore": [r[-4:] for r in rows_of(args.dataset / "ignore" / split / f"{stem}.txt")],
+                    "known": per_image.get(stem, {}).get("labelled_classes", [0, 1, 2, 3, 4, 5]),
+                }
+            )
+            blob += data
+            pictures += 1
+    flush()
+    print(f"{pictures} pictures in {chunk} chunks")
+
+
+if __name__ == "__main__":
+    main()

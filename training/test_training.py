@@ -1,0 +1,143 @@
+"""Run with: python -m pytest training (needs torch, torchvision, opencv-python-headless, onnx, onnxruntime; no GPU)."""
+import os
+
+os.environ.setdefault("TRITON_INTERPRET", "1")
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+import augment
+import dataset
+import export
+from loss import TOPK, assign, detection_loss, iou_xyxy
+from model import Yolo11, anchor_points, decode_boxes, fold_batch_norm, split_maps
+
+
+def points_of_640():
+    return anchor_points([torch.zeros(1, 1, n, n) for n in (80, 40, 20)])
+
+
+def test_assign_agrees_with_plain_loops():
+    torch.manual_seed(1)
+    points, _ = points_of_640()
+    points = points[::7]
+    a, c, g = len(points), 3, 6
+    boxes = torch.cat((points - torch.rand(2, a, 2) * 90, points + torch.rand(2, a, 2) * 90), -1)
+    scores = torch.rand(2, a, c)
+    corner = torch.rand(g, 2) * 400
+    objects = {
+        "image": torch.tensor([0, 0, 0, 1, 1, 0]),
+        "cls": torch.tensor([0, 1, 2, 0, 1, 0]),
+        "box": torch.cat((corner, corner + 60 + torch.rand(g, 2) * 200), 1),
+        "valid": torch.tensor([True, True, True, True, True, False]),
+    }
+    target, _, foreground = assign(scores, boxes, points, objects)
+
+    claims = {}
+    for k in range(g):
+        if not objects["valid"][k]:
+            continue
+        b, gt = objects["image"][k].item(), objects["box"][k]
+        inside = ((points > gt[:2]) & (points < gt[2:])).all(1)
+        overlap = iou_xyxy(boxes[b], gt[None])[0] * inside
+        metric = scores[b, :, objects["cls"][k]].sqrt() * overlap**6
+        for i in metric.topk(TOPK)[1].tolist():
+            if metric[i] > 1e-9:
+                claims.setdefault((b, i), []).append((overlap[i].item(), -k, k, metric[i].item()))
+    owner = {at: max(who) for at, who in claims.items()}
+    assert foreground.nonzero().tolist() == [list(at) for at in sorted(owner)]
+    for k in range(g - 1):
+        mine = {at: o for at, o in owner.items() if o[2] == k}
+        if mine:
+            peak_metric, peak_overlap = max(o[3] for o in mine.values()), max(o[0] for o in mine.values())
+            for (b, i), o in mine.items():
+                want = o[3] * peak_overlap / (peak_metric + 1e-9)
+                assert target[b, i, objects["cls"][k]].item() == pytest.approx(want, rel=1e-4)
+                assert target[b, i].sum().item() == pytest.approx(want, rel=1e-4)
+
+
+def test_loss_falls_on_one_picture_and_unknown_classes_get_no_gradient():
+    torch.manual_seed(2)
+    net = Yolo11("n", 3)
+    x = torch.rand(1, 3, 128, 128)
+    with torch.no_grad():
+        anchors = sum(m.shape[2] * m.shape[3] for m in net(x))
+    objects = {
+        "image": torch.tensor([0]), "cls": torch.tensor([1]), "box": torch.tensor([[20.0, 30.0, 90.0, 100.0]]), "valid": torch.tensor([True]),
+    }
+    regions = {"image": torch.tensor([0]), "box": torch.zeros(1, 4), "valid": torch.tensor([False])}
+    known = torch.tensor([1.0, 1.0, 0.0]).expand(1, anchors, 3)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
+    first = None
+    for _ in range(25):
+        loss, _ = detection_loss([m.float() for m in net(x)], objects, regions, known)
+        first = first or loss.item()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.6 * first
+    maps = [m.detach().float().requires_grad_() for m in net(x)]
+    detection_loss(maps, objects, regions, known)[0].backward()
+    assert all(m.grad[:, -1].abs().sum() == 0 for m in maps)
+    assert all(m.grad[:, -3].abs().sum() > 0 for m in maps)
+
+
+@pytest.mark.parametrize("mosaic", (True, False))
+def test_kernel_agrees_with_the_reference(mosaic):
+    triton = pytest.importorskip("triton")
+    torch.manual_seed(3)
+    images = torch.randint(0, 256, (5, 3, dataset.SIZE, dataset.SIZE), dtype=torch.uint8)
+    p = augment.draw_parameters(2, mosaic, "cpu")
+    p["colour"][:, 5] = 0
+    index = torch.randint(0, 5, (2, p["tiles"]))
+    out = torch.empty((2, dataset.SIZE, dataset.SIZE, 3))
+    augment._render[(2, triton.cdiv(dataset.SIZE**2, 65536))](
+        images, index, p["centre"].contiguous(), p["scale"].contiguous(), p["tx"].contiguous(), p["ty"].contiguous(),
+        p["flip"].int(), p["colour"], out, 1, p["tiles"], dataset.SIZE, dataset.GREY, 65536)
+    assert (out.permute(0, 3, 1, 2) - augment.render_reference(images, index, p)).abs().max() < 1e-4
+
+
+def test_boxes_follow_the_pixels():
+    """A white square on black keeps its box through scale, shift, crop and flip."""
+    torch.manual_seed(4)
+    images = torch.zeros(1, 3, dataset.SIZE, dataset.SIZE, dtype=torch.uint8)
+    images[:, :, 200:300, 250:400] = 255
+    boxes = torch.tensor([[[0.0, 250, 200, 400, 300]]])
+    for _ in range(10):
+        p = augment.draw_parameters(1, False, "cpu")
+        p["colour"] = torch.tensor([[1.0, 1, 1, 1, 1, 0]])
+        x = augment.render_reference(images, torch.zeros(1, 1, dtype=torch.long), p)[0, 0]
+        placed = augment.place_boxes(boxes[:, None], p)[0, 0]
+        ys, xs = torch.nonzero(x > 0.9, as_tuple=True)
+        lit = torch.tensor([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]).float()
+        assert (placed[1:] - lit).abs().max() < 2
+
+
+def test_folding_and_export_keep_the_answers(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    torch.manual_seed(5)
+    net = Yolo11("n", len(dataset.NAMES)).train()
+    for _ in range(2):
+        net(torch.rand(2, 3, 64, 64))  # moves the running statistics off their start
+    net.eval()
+    torch.save(net.state_dict(), tmp_path / "ema.pt")
+    x = torch.rand(2, 3, 64, 96)
+    with torch.no_grad():
+        maps = net(x)
+        folded = fold_batch_norm(copy.deepcopy(net))(x)
+        points, strides = anchor_points(maps)
+        box_logits, cls_logits = split_maps(maps)
+        want = torch.cat((decode_boxes(box_logits, points, strides), cls_logits.sigmoid()), -1)
+    assert max((a - b).abs().max() for a, b in zip(maps, folded)) < 1e-3
+    import sys
+
+    out = tmp_path / "model.onnx"
+    sys.argv = ["export.py", str(tmp_path / "ema.pt"), str(out)]
+    export.main()
+    got = onnxruntime.InferenceSession(str(out)).run(None, {"images": x.numpy()})[0].transpose(0, 2, 1)
+    centre, size = got[..., :2], got[..., 2:4]
+    corners = np.concatenate((centre - size / 2, centre + size / 2), -1)
+    assert np.abs(corners - want[..., :4].numpy()).max() < 0.5  # float16 weights
+    assert np.abs(got[..., 4:] - want[..., 4:].numpy()).max() < 5e-3
