@@ -12,4 +12,9 @@ enum ExitCode : int {
   kBadInput = 2,  ///< command line, config, model or input that can't be used; the message says what to change
 };
 
+/// Prints "gantry: MESSAGE" to standard error, each line of it.
+void print_error(const char* message);
+
+void add_config(CLI::App& app, int& exit_code);
+
 }  // namespace gantry::cli

@@ -10,13 +10,14 @@ int main(int argc, char** argv) {
   CLI::App app{"Gantry: deadline-aware video analytics for hundreds of traffic cameras", "gantry"};
   app.set_version_flag("--version", GANTRY_VERSION);
   app.require_subcommand(1);
+  cli::add_config(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? cli::kOk : cli::kBadInput;
   } catch (const StartupError& error) {
-    std::fprintf(stderr, "gantry: %s\n", error.what());
+    cli::print_error(error.what());
     return cli::kBadInput;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "gantry: internal error: %s\n", error.what());
