@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 
 #include "gantry/core/frame.hpp"
@@ -24,6 +25,9 @@ struct StreamInfo {
   Duration duration{};      ///< 0 where unknown or live
   std::int64_t frames = 0;  ///< number of frames; 0 where unknown or live
   bool live = false;        ///< paced by the world, not by the reader
+  int time_base_num = 0;    ///< the container's tick in seconds is num / den, so that a writer can keep the very same
+  int time_base_den = 1;    ///< time stamps; 0 / 1 where unknown
+  const void* native = nullptr;  ///< media/native_stream.hpp behind it, for decoders of the same library; may be null
 };
 
 /// FFmpeg-coded bytes. The bytes stay valid until the next call of Source::next().
@@ -39,18 +43,26 @@ struct RawPayload {
 
 struct Packet {
   std::variant<CodedPayload, RawPayload> payload;
-  Duration pts{};               ///< from the stream's start
+  /// Files: the container's own time stamp, plus the length of the rounds before it where the file loops. Live: from
+  /// the first packet of the first connection; later connections continue on the same axis.
+  Duration pts{};
   TimePoint arrived_at{};       ///< when the last byte of it was here
   bool keyframe = false;        ///< decoding may start here
-  bool stream_changed = false;  ///< stream() is new; the decoder must be made anew
+  bool stream_changed = false;  ///< stream() is new, or starts again: drain the decoder and open it anew. True on the
+                                ///< first packet.
+  std::string_view name;        ///< pictures: the file's name without its ending, valid like the bytes; video: empty
 };
 
 class Source {
  public:
   virtual ~Source() = default;
+  /// Opens now what next() would open by itself, so that bad input is known at start. Blocks up to the connect
+  /// time-out.
+  [[nodiscard]] virtual Result<void> open() = 0;
   /// Blocks until a packet is here, the stream ends (kEndOfStream), it fails, or cancel() is called (kCancelled).
   /// Never throws for a fault of network or file. After a failure other than kCancelled the source may be called again:
-  /// live sources then reconnect, after their back-off.
+  /// a live source then connects anew (the back-off is the caller's, see CameraStream), a folder goes on with its next
+  /// picture, a file says kEndOfStream.
   [[nodiscard]] virtual Result<Packet> next() = 0;
   /// The newest description; valid after open.
   [[nodiscard]] virtual const StreamInfo& stream() const noexcept = 0;
