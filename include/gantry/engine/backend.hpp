@@ -28,6 +28,7 @@ struct DetectOptions {
   float iou = 0.7F;          ///< NMS suppresses above this overlap, 0…1
   int max_detections = 300;  ///< a frame, 1…10000
   bool agnostic = false;     ///< NMS across classes
+  bool every_class = false;  ///< every class above the threshold, not only an anchor's best (how models are validated)
   std::vector<int> classes;  ///< keep only these class ids; empty keeps all
 };
 
