@@ -65,6 +65,7 @@ struct CameraSpec {
   CameraId id = 0;
   Priority priority = Priority::kNormal;
   Duration period{};          ///< between frames; zero: unknown, learned from arrivals
+  Duration deadline{};        ///< usual time from a frame's arrival to its deadline; zero: unknown, learned
   double weight = 1.0;        ///< share in fair shedding relative to others of its class, > 0
   int slot_depth = 0;         ///< frames that may wait, newest win; 0: as many as can still meet their deadlines
   DeviceId home = kNoDevice;  ///< where its decoded frames live; kNoDevice: the policy picks, see home_of()

@@ -1,0 +1,401 @@
+// Which frames make the next batch of a device, and whether to start it now or wait for more.
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "scheduler/policy_impl.hpp"
+
+namespace gantry::scheduler {
+namespace {
+
+constexpr int kUrgent = static_cast<int>(Priority::kUrgent);
+constexpr Ns kOverloadHold = 250'000'000;   // how long after the last sign of it overload is taken to last
+constexpr double kForwardDecayLimit = 500;  // exponent at which attained service is scaled back
+
+constexpr int kSizeSteps[] = {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128, 192, 256};
+
+}  // namespace
+
+Decision GantryPolicy::Impl::decide(Ns now) {
+  launch_.reset();
+  Ns wait_until = kNsNever;
+  const std::size_t n = devices_.size();
+  for (std::size_t i = 0; i < n && !launch_; ++i) {
+    Device& device = devices_[(turn_ + i) % n];
+    if (!device.known) continue;
+    if (device.dirty || now >= device.next_check) {
+      device.dirty = false;
+      if (evaluate(device, now)) {
+        device.dirty = true;  // it may have room for another, and its timers have changed
+        turn_ = (turn_ + i) % n;
+      }
+    }
+  }
+  if (!launch_)
+    for (const Device& device : devices_) wait_until = std::min(wait_until, device.next_check);
+
+  drops_out_.clear();
+  drops_out_.swap(drops_);
+  Decision decision;
+  decision.drops = drops_out_;
+  decision.launch = launch_;
+  decision.wait_until = wait_until == kNsNever ? kNever : to_time(wait_until);
+  return decision;
+}
+
+/// @return whether a batch was launched. Sets the device's next_check otherwise.
+bool GantryPolicy::Impl::evaluate(Device& device, Ns now) {
+  device.idle = false;
+  drop_expired(device, now);
+  Ns wait_until = kNsNever;
+  if (device.takes_work() && device.has_room()) {
+    if (device.waiting > 0) drop_unreachable(device, now);
+    if (device.waiting > 0) {
+      if (choose(device, device, now, wait_until) == Choice::kLaunch) return true;
+    } else if (Device* other = to_help(device, now)) {
+      Ns ignored = kNsNever;
+      if (choose(device, *other, now, ignored) == Choice::kLaunch) return true;
+    }
+    device.idle = device.waiting == 0;
+  }
+  // Expiry does not wait for the batch that runs.
+  for (const auto& lanes : device.lanes)
+    for (const Lane& lane : lanes)
+      if (lane.head != kNil) wait_until = std::min(wait_until, frames_[lane.head].deadline);
+  device.next_check = wait_until;
+  return false;
+}
+
+void GantryPolicy::Impl::drop_expired(Device& device, Ns now) {
+  if (device.waiting == 0) return;
+  for (auto& lanes : device.lanes)
+    for (Lane& lane : lanes)
+      while (lane.head != kNil && frames_[lane.head].deadline <= now) {
+        const bool lost_out = frames_[lane.head].passed_over;
+        drop(lane.head, lost_out ? Outcome::kShed : Outcome::kExpired);
+      }
+}
+
+/// Frames that would be late here even alone and at once: to a device that can still make it, or dropped.
+void GantryPolicy::Impl::drop_unreachable(Device& device, Ns now) {
+  for (std::size_t shape = 0; shape < device.lanes.size(); ++shape) {
+    const auto id = static_cast<ShapeId>(shape);
+    if (!latency_.knows(device.spec.id, id)) continue;
+    const Ns end = now + static_cast<Ns>(time_ns(device, id, 1));
+    for (Lane& lane : device.lanes[shape]) {
+      while (lane.head != kNil && frames_[lane.head].deadline < end) {
+        const FrameIndex index = lane.head;
+        const WaitingFrame& frame = frames_[index];
+        double finish = 0;
+        DeviceId other = kNoDevice;
+        if (devices_.size() > 1 && !cameras_[frame.camera].spec.pinned)
+          other = best_device(id, frame.cls, now, device.spec.id, &finish);
+        if (other != kNoDevice && finish < static_cast<double>(frame.deadline)) {
+          unlink(index);
+          enqueue(index, other);
+        } else {
+          drop(index, frame.passed_over ? Outcome::kShed : Outcome::kPredictedLate);
+        }
+      }
+    }
+  }
+}
+
+double GantryPolicy::Impl::time_ns(const Device& device, ShapeId shape, int batch) const {
+  return latency_.likely_ns(device.spec.id, shape, batch, config_.margin_sigmas);
+}
+
+GantryPolicy::Impl::Choice GantryPolicy::Impl::choose(Device& runner, Device& source, Ns now, Ns& wait_until) {
+  int cls = 0;
+  while (cls < kPriorityCount && source.waiting_of[cls] == 0) ++cls;
+  for (; cls < kPriorityCount; ++cls) {
+    if (source.waiting_of[cls] == 0) continue;
+    const ShapeId shape = choose_shape(runner, source, cls, now);
+    if (shape == kMaxShapes) continue;
+    const int cap = batch_cap(runner, shape, now);
+    pick(runner, source, shape, cls, cap, now);
+    if (picked_.empty()) continue;
+    if (&runner == &source && cls > kUrgent && !closed_ && static_cast<int>(picked_.size()) < cap) {
+      wait_until = worth_waiting(runner, shape, cap, now);
+      if (wait_until > now) return Choice::kWait;
+    }
+    launch(runner, shape, now);
+    return Choice::kLaunch;
+  }
+  return Choice::kNothing;
+}
+
+/// The shape whose batch does most frames a second, among those after which every other shape's earliest frame can
+/// still make it; where there is none, the shape of the earliest frame.
+ShapeId GantryPolicy::Impl::choose_shape(const Device& runner, const Device& source, int cls, Ns now) const {
+  ShapeId best = kMaxShapes;
+  ShapeId earliest = kMaxShapes;
+  double best_rate = 0;
+  Ns earliest_deadline = kNsNever;
+  for (const ShapeId shape : runner.shapes) {
+    const Lane& lane = source.lanes[shape][cls];
+    if (lane.count == 0) continue;
+    if (frames_[lane.head].deadline < earliest_deadline)
+      earliest = shape, earliest_deadline = frames_[lane.head].deadline;
+    if (runner.shapes.size() == 1) return shape;
+    int count = 0;
+    for (int c = cls; c < kPriorityCount; ++c) count += source.lanes[shape][c].count;
+    count = std::min(count, latency_.max_batch(runner.spec.id, shape));
+    const double own = time_ns(runner, shape, count);
+    bool harmless = true;
+    for (const ShapeId other : runner.shapes) {
+      const Lane& waiting = source.lanes[other][cls];
+      if (other == shape || waiting.count == 0) continue;
+      const int size = std::min(waiting.count, latency_.max_batch(runner.spec.id, other));
+      harmless = harmless && static_cast<double>(now) + own + time_ns(runner, other, size) <=
+                                 static_cast<double>(frames_[waiting.head].deadline);
+    }
+    if (harmless && count / own > best_rate) best = shape, best_rate = count / own;
+  }
+  return best != kMaxShapes ? best : earliest;
+}
+
+/// Time that a batch may take so that an urgent frame that comes meanwhile can still be run after it. Urgent cameras
+/// with a steady beat are expected at their time, others at any moment.
+double GantryPolicy::Impl::urgent_limit_ns(Device& runner, ShapeId shape, Ns now) {
+  if (runner.urgent_cameras == 0 || runner.urgent_slack_ns <= 0) return static_cast<double>(kNsNever);
+  const DeviceId id = runner.spec.id;
+  const int most = latency_.max_batch(id, shape);
+  const double slack = runner.urgent_slack_ns;
+  const auto serve = [&](int count) { return latency_.high_ns(id, shape, std::clamp(count, 1, most)); };
+  if (runner.urgent_random > 0) {
+    const double expected = runner.urgent_fps * (slack - serve(1)) / 1e9;
+    return slack - serve(static_cast<int>(std::ceil(expected)));
+  }
+  runner.urgent_wheel.advance(now);
+  int count = 0;
+  double first = 0;
+  double limit = static_cast<double>(kNsNever);
+  runner.urgent_wheel.each(now, now + 2 * static_cast<Ns>(slack) + static_cast<Ns>(latency_.mean_ns(id, shape, most)),
+                           [&](Ns due, int frames) {
+                             const auto wait = static_cast<double>(due - now);
+                             if (count > 0 && wait > limit) return false;
+                             if (count == 0) first = wait;
+                             count += frames;
+                             limit = first + slack - serve(count);
+                             return true;
+                           });
+  return limit;
+}
+
+/// The largest batch that the runner may start now, 1 at least.
+int GantryPolicy::Impl::batch_cap(Device& runner, ShapeId shape, Ns now) {
+  const DeviceId id = runner.spec.id;
+  int cap = latency_.max_batch(id, shape);
+  const double limit = urgent_limit_ns(runner, shape, now);
+  // With fewer than two batches of one in an urgent deadline, no cap could protect it.
+  if (limit < static_cast<double>(kNsNever))
+    cap = std::clamp(latency_.largest_batch(id, shape, limit, latency_.high_factor(id, shape)), 1, cap);
+  return latency_.best_batch(id, shape, cap);
+}
+
+/// Fills picked_ with the frames of class `cls` that make the best batch of at most `cap`, then with lower classes.
+void GantryPolicy::Impl::pick(const Device& runner, Device& source, ShapeId shape, int cls, int cap, Ns now) {
+  picked_.clear();
+  picked_deadline_ = kNsNever;
+  const Lane& lane = source.lanes[shape][cls];
+  const int want = std::min(lane.count, cap);
+  const double batch_ns = time_ns(runner, shape, want);
+  const Ns end = now + static_cast<Ns>(batch_ns);
+
+  bool overloaded = false;
+  if (lane.count > cap) {
+    // Frames that make it in this batch and would be late in the next.
+    int tight = 0;
+    int must = 0;
+    const Ns next_end = end + static_cast<Ns>(batch_ns);
+    for (FrameIndex index = lane.head; index != kNil && frames_[index].deadline < next_end;
+         index = frames_[index].lane_next)
+      ++(frames_[index].deadline < end ? tight : must);
+    if (must > cap) source.overloaded_until[cls] = now + kOverloadHold;
+    overloaded = now < source.overloaded_until[cls];
+    if (overloaded && lane.count - tight >= cap) {
+      pick_fair(lane, cap, end);
+      return;
+    }
+  }
+  if (frames_[lane.head].deadline >= end) {
+    for (FrameIndex index = lane.head; static_cast<int>(picked_.size()) < want; index = frames_[index].lane_next)
+      picked_.push_back(index);
+    picked_deadline_ = frames_[lane.head].deadline;
+  } else {
+    pick_tight(runner, lane, shape, cap, overloaded, now);
+  }
+  if (!picked_.empty()) fill(runner, source, shape, cls, cap, now);
+}
+
+/// The `want` frames of those cameras that got least so far, among frames with deadlines from `not_before` on. Those
+/// that miss out are marked, so that their end says why.
+void GantryPolicy::Impl::pick_fair(const Lane& lane, int want, Ns not_before) {
+  const double unit = fair_unit(now_);
+  scored_.clear();
+  ++mark_;
+  for (FrameIndex index = lane.head; index != kNil; index = frames_[index].lane_next) {
+    WaitingFrame& frame = frames_[index];
+    if (frame.deadline < not_before) continue;
+    Camera& camera = cameras_[frame.camera];
+    if (camera.mark != mark_) camera.mark = mark_, camera.marked = 0;
+    scored_.push_back({camera.attained + camera.marked++ * unit / camera.spec.weight, index});
+  }
+  const auto by_key = [&](const Scored& a, const Scored& b) {
+    if (a.key != b.key) return a.key < b.key;
+    return frames_[a.frame].deadline < frames_[b.frame].deadline;
+  };
+  std::nth_element(scored_.begin(), scored_.begin() + (want - 1), scored_.end(), by_key);
+  for (int i = 0; i < want; ++i) {
+    picked_.push_back(scored_[i].frame);
+    picked_deadline_ = std::min(picked_deadline_, frames_[scored_[i].frame].deadline);
+  }
+  for (std::size_t i = want; i < scored_.size(); ++i) frames_[scored_[i].frame].passed_over = true;
+}
+
+/// The earliest frames are too tight for a batch of all. Tries batch sizes; each leaves out those it would be too slow
+/// for. Takes the one after which most frames, its own and those of the batch after it, are in time; under overload a
+/// device's time is worth what it could do with it.
+void GantryPolicy::Impl::pick_tight(const Device& runner, const Lane& lane, ShapeId shape, int cap, bool overloaded,
+                                    Ns now) {
+  deadlines_.clear();
+  for (FrameIndex index = lane.head; index != kNil && static_cast<int>(deadlines_.size()) < 2 * cap;
+       index = frames_[index].lane_next)
+    deadlines_.push_back(frames_[index].deadline);
+  const auto from = [&](double end) {
+    return static_cast<int>(std::lower_bound(deadlines_.begin(), deadlines_.end(), static_cast<Ns>(end)) -
+                            deadlines_.begin());
+  };
+  const int all = static_cast<int>(deadlines_.size());
+  const double worth = overloaded ? cap / time_ns(runner, shape, cap) : 0;
+  double best_score = 0;
+  double best_time = 0;
+  int best_skip = 0;
+  int best_size = 0;
+  for (const int step : kSizeSteps) {
+    const int size = std::min({step, cap, all});
+    const double time = time_ns(runner, shape, size);
+    const int skip = from(static_cast<double>(now) + time);
+    const int run = std::min(size, all - skip);
+    if (run > 0) {
+      const double run_time = run == size ? time : time_ns(runner, shape, run);
+      const int rest = std::min(cap, all - skip - run);
+      int rest_met = 0;
+      double rest_time = 0;
+      if (rest > 0) {
+        rest_time = time_ns(runner, shape, rest);
+        const int rest_skip = std::max(from(static_cast<double>(now) + run_time + rest_time), skip + run);
+        rest_met = std::min(rest, all - rest_skip);
+      }
+      const double total = run_time + rest_time;
+      const double score = run + rest_met - worth * total;
+      if (best_size == 0 || score > best_score + 1e-9 || (score > best_score - 1e-9 && total < best_time))
+        best_score = score, best_time = total, best_skip = skip, best_size = run;
+    }
+    if (step >= cap || step >= all) break;
+  }
+  FrameIndex index = lane.head;
+  for (int i = 0; i < best_skip; ++i) index = frames_[index].lane_next;
+  for (int i = 0; i < best_size; ++i, index = frames_[index].lane_next) {
+    picked_.push_back(index);
+    picked_deadline_ = std::min(picked_deadline_, frames_[index].deadline);
+  }
+}
+
+/// Places left in the batch go to lower classes of the same shape, as far as nobody picked becomes late by it.
+void GantryPolicy::Impl::fill(const Device& runner, Device& source, ShapeId shape, int cls, int cap, Ns now) {
+  const DeviceId id = runner.spec.id;
+  for (int lower = cls + 1; lower < kPriorityCount; ++lower) {
+    const Lane& lane = source.lanes[shape][lower];
+    const int have = static_cast<int>(picked_.size());
+    if (lane.count == 0 || have >= cap) continue;
+    const double factor =
+        cls <= kUrgent ? latency_.high_factor(id, shape) : latency_.likely_factor(id, shape, config_.margin_sigmas);
+    const int room = latency_.largest_batch(id, shape, static_cast<double>(picked_deadline_ - now), factor);
+    int want = std::min({room, cap, have + lane.count}) - have;
+    if (want <= 0) continue;
+    const Ns end = now + static_cast<Ns>(time_ns(runner, shape, have + want));
+    int in_time = lane.count;
+    for (FrameIndex index = lane.head; index != kNil && frames_[index].deadline < end; index = frames_[index].lane_next)
+      --in_time;
+    want = std::min(want, in_time);
+    if (want <= 0) continue;
+    if (now < source.overloaded_until[lower]) {
+      pick_fair(lane, want, end);
+      continue;
+    }
+    FrameIndex index = lane.head;
+    while (frames_[index].deadline < end) index = frames_[index].lane_next;
+    for (; want > 0; --want, index = frames_[index].lane_next) {
+      picked_.push_back(index);
+      picked_deadline_ = std::min(picked_deadline_, frames_[index].deadline);
+    }
+  }
+}
+
+/// Deferred batching. Compares starting the picked frames now, and the next k expected ones in a batch of their own
+/// when the device is free again, with one batch of all when the k-th has come, by the sum of finishing times. Returns
+/// the time to look again, `now` where starting at once is best for every k.
+Ns GantryPolicy::Impl::worth_waiting(Device& runner, ShapeId shape, int cap, Ns now) {
+  PhaseWheel& wheel = runner.wheels[shape];
+  wheel.advance(now);
+  if (wheel.total() == 0) return now;
+  const DeviceId id = runner.spec.id;
+  const int ready = static_cast<int>(picked_.size());
+  const double now_ns = latency_.mean_ns(id, shape, ready);
+  const double slack = static_cast<double>(picked_deadline_ - now);
+  const double horizon = std::min(now_ns, static_cast<double>(config_.max_wait.count()));
+  int more = 0;
+  double best_gain = 0;
+  Ns best_time = now;
+  wheel.each(now, now + static_cast<Ns>(horizon), [&](Ns due, int count) {
+    more = std::min(more + count, cap - ready);
+    const auto wait = static_cast<double>(due - now);
+    const double together = wait + latency_.mean_ns(id, shape, ready + more);
+    if (wait + time_ns(runner, shape, ready + more) > slack) return false;
+    const double apart = ready * now_ns + more * (std::max(now_ns, wait) + latency_.mean_ns(id, shape, more));
+    const double gain = apart - (ready + more) * together;
+    if (gain > best_gain) best_gain = gain, best_time = due + PhaseWheel::kWidth;
+    return ready + more < cap;
+  });
+  return best_time;
+}
+
+/// What one frame started now adds to its camera's attained service, for weight 1. Attained service decays with
+/// fairness_memory; instead of shrinking all cameras' values, the unit grows (forward decay).
+double GantryPolicy::Impl::fair_unit(Ns now) {
+  const auto memory = static_cast<double>(config_.fairness_memory.count());
+  if (epoch_ == std::numeric_limits<Ns>::min()) epoch_ = now;
+  const double exponent = static_cast<double>(now - epoch_) / memory;
+  if (exponent < kForwardDecayLimit) return std::exp(exponent);
+  const double scale = std::exp(-exponent);
+  for (Camera& camera : cameras_) camera.attained *= scale;
+  epoch_ = now;
+  return 1;
+}
+
+void GantryPolicy::Impl::launch(Device& runner, ShapeId shape, Ns now) {
+  tickets_.clear();
+  const double unit = fair_unit(now);
+  for (const FrameIndex index : picked_) {
+    WaitingFrame& frame = frames_[index];
+    tickets_.push_back(frame.ticket);
+    Camera& camera = cameras_[frame.camera];
+    camera.attained += unit / camera.spec.weight;
+    camera.last_served = now;
+    unlink(index);
+    forget(index);
+  }
+  const int size = static_cast<int>(picked_.size());
+  RunningBatch batch;
+  batch.id = next_batch_++;
+  batch.shape = shape;
+  batch.size = size;
+  batch.started = now;
+  batch.predicted_end = now + static_cast<Ns>(latency_.mean_ns(runner.spec.id, shape, size));
+  runner.running.push_back(batch);
+  launch_ = Launch{batch.id, runner.spec.id, shape, tickets_, to_time(batch.predicted_end)};
+}
+
+}  // namespace gantry::scheduler

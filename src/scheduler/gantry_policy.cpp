@@ -1,0 +1,415 @@
+#include "gantry/scheduler/gantry_policy.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "gantry/core/expects.hpp"
+#include "scheduler/policy_impl.hpp"
+
+namespace gantry::scheduler {
+namespace {
+
+constexpr double kPeriodGain = 0.1;
+constexpr double kSteadyJitter = 0.2;      // of the period; above, a camera has no beat to rely on
+constexpr double kUrgentSlackGain = 1e-3;  // how slowly the shortest urgent slack is forgotten
+constexpr int kUnknownDepth = 4;           // waiting frames of a camera whose period is not known yet
+constexpr int kMaxDepth = 8;
+constexpr int kMaxEmergencyDepth = 256;  // never superseded, but bounded
+constexpr double kUnknownFps = 25;       // of a camera not yet seen, for placement
+
+}  // namespace
+
+GantryPolicy::Impl::Impl(const PolicyConfig& config) : config_(config) {
+  GANTRY_EXPECTS(config.max_wait >= Duration::zero() && config.max_wait <= std::chrono::milliseconds{50},
+                 "max_wait must be 0 to 50 ms");
+  GANTRY_EXPECTS(config.ageing > Duration::zero() && config.fairness_memory > Duration::zero(),
+                 "ageing and fairness_memory must be longer than zero");
+  GANTRY_EXPECTS(config.margin_sigmas >= 0, "margin_sigmas must not be negative");
+}
+
+// -- set-up
+
+void GantryPolicy::Impl::add_device(const DeviceSpec& spec, Ns now) {
+  GANTRY_EXPECTS(spec.id < kMaxDevices, "at most 1024 devices");
+  GANTRY_EXPECTS(spec.max_batch >= 1 && spec.max_batch <= kMaxBatch, "a device's max_batch must be 1 to 256");
+  GANTRY_EXPECTS(spec.concurrent_batches >= 1 && spec.concurrent_batches <= 16,
+                 "a device runs 1 to 16 batches at the same time");
+  if (devices_.size() <= spec.id) devices_.resize(spec.id + 1U);
+  Device& device = devices_[spec.id];
+  device.spec = spec;
+  device.known = true;
+  device.running.reserve(static_cast<std::size_t>(spec.concurrent_batches));
+  device.dirty = true;
+  if (shapes_ > 0) prepare_lanes(device, static_cast<ShapeId>(shapes_ - 1));
+  for (std::size_t id = 0; id < devices_.size(); ++id) devices_[id].spec.id = static_cast<DeviceId>(id);
+  rehome_strays(now);
+}
+
+void GantryPolicy::Impl::prepare_lanes(Device& device, ShapeId shape) {
+  if (device.lanes.size() > shape) return;
+  device.lanes.resize(shape + 1U);
+  device.wheels.resize(shape + 1U);
+}
+
+void GantryPolicy::Impl::set_profile(DeviceId id, ShapeId shape, std::span<const LatencyPoint> points) {
+  GANTRY_EXPECTS(id < devices_.size() && devices_[id].known, "set_profile of a device that was not added");
+  latency_.set_profile(id, shape, devices_[id].spec.max_batch, points);
+  shapes_ = std::max<std::size_t>(shapes_, shape + 1U);
+  for (Device& device : devices_) prepare_lanes(device, static_cast<ShapeId>(shapes_ - 1));
+  auto& shapes = devices_[id].shapes;
+  if (std::find(shapes.begin(), shapes.end(), shape) == shapes.end()) shapes.push_back(shape);
+  devices_[id].dirty = true;
+  rehome_strays(now_);
+}
+
+void GantryPolicy::Impl::set_camera(const CameraSpec& spec, Ns now) {
+  GANTRY_EXPECTS(spec.weight > 0, "a camera's weight must be above 0");
+  GANTRY_EXPECTS(!spec.pinned || spec.home != kNoDevice, "a pinned camera needs a home device");
+  Camera* camera = find_camera(spec.id);
+  const bool fresh = camera == nullptr;
+  if (fresh) {
+    CameraIndex index;
+    if (free_cameras_.empty()) {
+      index = static_cast<CameraIndex>(cameras_.size());
+      cameras_.emplace_back();
+    } else {
+      index = free_cameras_.back();
+      free_cameras_.pop_back();
+    }
+    camera_index_[spec.id] = index;
+    camera = &cameras_[index];
+    *camera = Camera{};
+    camera->alive = true;
+    camera->last_served = now;
+  }
+  const bool move = fresh || (spec.home != kNoDevice && spec.home != camera->home);
+  camera->spec = spec;
+  if (spec.period > Duration::zero()) camera->period_ns = static_cast<double>(spec.period.count());
+  if (fresh && spec.deadline > Duration::zero()) camera->slack_ns = static_cast<double>(spec.deadline.count());
+  if (move) set_home(*camera, pick_home(*camera), now);
+  uncount_urgent(*camera);
+  if (std::min(spec.priority, now < camera->boost_until ? camera->boost_class : spec.priority) <= Priority::kUrgent)
+    count_urgent(*camera);
+  const auto wanted = camera_index_.size() * kMaxDepth;
+  if (frames_.size() < wanted) {
+    frames_.reserve(wanted);
+    drops_.reserve(wanted);
+    drops_out_.reserve(wanted);
+    scored_.reserve(wanted);
+    picked_.reserve(kMaxBatch);
+    deadlines_.reserve(2 * kMaxBatch);
+    tickets_.reserve(kMaxBatch);
+  }
+}
+
+void GantryPolicy::Impl::remove_camera(CameraId id, Ns now) {
+  Camera* camera = find_camera(id);
+  if (camera == nullptr) return;
+  while (camera->first != kNil) drop(camera->first, Outcome::kCameraRemoved);
+  set_home(*camera, kNoDevice, now);
+  camera->alive = false;
+  free_cameras_.push_back(static_cast<CameraIndex>(camera - cameras_.data()));
+  camera_index_.erase(id);
+}
+
+// -- events
+
+Camera* GantryPolicy::Impl::find_camera(CameraId id) {
+  const auto found = camera_index_.find(id);
+  return found == camera_index_.end() ? nullptr : &cameras_[found->second];
+}
+
+int GantryPolicy::Impl::effective_class(const Camera& camera, Priority priority, Ns now) const {
+  int cls = static_cast<int>(priority);
+  if (now < camera.boost_until) cls = std::min(cls, static_cast<int>(camera.boost_class));
+  // Ageing: who went without for long is raised, up to urgent.
+  const Ns unserved = now - camera.last_served;
+  const auto steps = static_cast<int>(std::min<Ns>(unserved / config_.ageing.count(), 2));
+  constexpr int kUrgent = static_cast<int>(Priority::kUrgent);
+  return cls <= kUrgent ? cls : std::max(kUrgent, cls - steps);
+}
+
+int GantryPolicy::Impl::slot_depth(const Camera& camera) const {
+  if (camera.spec.slot_depth > 0) return camera.spec.slot_depth;
+  if (camera.period_ns <= 0) return kUnknownDepth;
+  return static_cast<int>(std::clamp(std::ceil(camera.slack_ns / camera.period_ns), 1.0, double{kMaxDepth}));
+}
+
+void GantryPolicy::Impl::on_arrival(const Arrival& arrival, Ns now) {
+  Camera* camera = find_camera(arrival.camera);
+  if (camera == nullptr) {
+    drops_.push_back({arrival.frame, Outcome::kCameraRemoved});
+    return;
+  }
+  learn_arrival(*camera, arrival, now);
+  const int cls = effective_class(*camera, arrival.priority, now);
+  const bool emergency = cls == static_cast<int>(Priority::kEmergency);
+  if (emergency) {
+    if (camera->waiting >= kMaxEmergencyDepth) drop(camera->first, Outcome::kShed);
+  } else {
+    for (const int depth = slot_depth(*camera); camera->waiting >= depth;) {
+      FrameIndex oldest = camera->first;
+      while (oldest != kNil && frames_[oldest].cls == static_cast<int>(Priority::kEmergency))
+        oldest = frames_[oldest].camera_next;
+      if (oldest == kNil) break;
+      drop(oldest, Outcome::kSuperseded);
+    }
+  }
+
+  DeviceId target = camera->home;
+  const bool pinned = camera->spec.pinned;
+  const auto deadline = static_cast<double>(to_ns(arrival.deadline));
+  const bool home_runs_it = target != kNoDevice && latency_.knows(target, arrival.shape);
+  if (!pinned && (!home_runs_it || !devices_[target].takes_work() ||
+                  predicted_finish(devices_[target], arrival.shape, cls, now) > deadline)) {
+    // Home would be late: whoever finishes first takes it, if that is in time or home cannot run it at all.
+    double finish = 0;
+    const DeviceId other = best_device(arrival.shape, cls, now, target, &finish);
+    if (other != kNoDevice && (!home_runs_it || !devices_[target].takes_work() || finish <= deadline)) target = other;
+  }
+  if (target == kNoDevice || !latency_.knows(target, arrival.shape)) {
+    drops_.push_back({arrival.frame, Outcome::kPredictedLate});  // no device runs this shape
+    return;
+  }
+
+  const FrameIndex index = frames_.acquire();
+  WaitingFrame& frame = frames_[index];
+  frame.ticket = arrival.frame;
+  frame.deadline = to_ns(arrival.deadline);
+  frame.camera = static_cast<CameraIndex>(camera - cameras_.data());
+  frame.shape = arrival.shape;
+  frame.cls = static_cast<std::uint8_t>(cls);
+  frame.camera_prev = camera->last;
+  (camera->last == kNil ? camera->first : frames_[camera->last].camera_next) = index;
+  camera->last = index;
+  ++camera->waiting;
+  enqueue(index, target);
+  if (!pinned) wake_helper(devices_[target], arrival.shape);
+}
+
+void GantryPolicy::Impl::learn_arrival(Camera& camera, const Arrival& arrival, Ns now) {
+  camera.shape = arrival.shape;
+  const auto slack = static_cast<double>(to_ns(arrival.deadline) - now);
+  camera.slack_ns = std::max(slack, 0.0);
+  if (camera.last_arrival != kNsNever && now > camera.last_arrival) {
+    const auto gap = static_cast<double>(now - camera.last_arrival);
+    if (camera.period_ns <= 0) {
+      camera.period_ns = gap;
+      camera.jitter_ns = gap / 2;  // not steady until shown to be
+    } else {
+      const double beats = std::max(1.0, std::round(gap / camera.period_ns));
+      const double error = gap / beats - camera.period_ns;
+      camera.jitter_ns += kPeriodGain * (std::abs(gap - beats * camera.period_ns) - camera.jitter_ns);
+      camera.period_ns += kPeriodGain * error;
+    }
+  } else if (camera.last_arrival == kNsNever) {
+    camera.last_served = now;  // ageing counts from the first frame
+  }
+  camera.last_arrival = now;
+  if (camera.home == kNoDevice) return;
+
+  Device& home = devices_[camera.home];
+  const Priority own = std::min(arrival.priority, now < camera.boost_until ? camera.boost_class : arrival.priority);
+  const bool urgent = own <= Priority::kUrgent;
+  if (urgent != camera.counted_urgent) {
+    forget_expected(camera);
+    urgent ? count_urgent(camera) : uncount_urgent(camera);
+  }
+  if (urgent && slack > 0) {
+    home.urgent_slack_ns = home.urgent_slack_ns <= 0 || slack < home.urgent_slack_ns
+                               ? slack
+                               : home.urgent_slack_ns + kUrgentSlackGain * (slack - home.urgent_slack_ns);
+  }
+  const double fps = camera.period_ns > 0 ? 1e9 / camera.period_ns : kUnknownFps;
+  if (std::abs(fps - camera.load_fps) > 0.1 * camera.load_fps) set_home(camera, camera.home, now);
+  expect_next(camera, now);
+}
+
+void GantryPolicy::Impl::forget_expected(Camera& camera) {
+  if (camera.home == kNoDevice) return;
+  Device& home = devices_[camera.home];
+  if (camera.expected != PhaseWheel::kNone) home.wheels[camera.expected_shape].cancel(camera.expected);
+  if (camera.expected_urgent != PhaseWheel::kNone) home.urgent_wheel.cancel(camera.expected_urgent);
+  camera.expected = camera.expected_urgent = PhaseWheel::kNone;
+}
+
+void GantryPolicy::Impl::expect_next(Camera& camera, Ns now) {
+  forget_expected(camera);
+  Device& home = devices_[camera.home];
+  const bool steady = camera.period_ns > 0 && camera.jitter_ns < kSteadyJitter * camera.period_ns;
+  if (camera.counted_urgent && camera.counted_random == steady) {
+    camera.counted_random = !steady;
+    home.urgent_random += steady ? -1 : 1;
+  }
+  if (!steady) return;
+  const Ns due = now + static_cast<Ns>(camera.period_ns);
+  camera.expected_shape = camera.shape;
+  camera.expected = home.wheels[camera.shape].expect(due, now);
+  if (camera.counted_urgent) {
+    // A little early, so that a batch is not planned to end just when jitter brings the frame forward.
+    camera.expected_urgent = home.urgent_wheel.expect(due - static_cast<Ns>(2 * camera.jitter_ns), now);
+  }
+}
+
+void GantryPolicy::Impl::count_urgent(Camera& camera) {
+  if (camera.counted_urgent || camera.home == kNoDevice) return;
+  Device& home = devices_[camera.home];
+  camera.counted_urgent = true;
+  camera.counted_random = true;
+  ++home.urgent_cameras;
+  ++home.urgent_random;
+  home.urgent_fps += camera.load_fps;
+  if (camera.slack_ns > 0)
+    home.urgent_slack_ns =
+        home.urgent_slack_ns <= 0 ? camera.slack_ns : std::min(home.urgent_slack_ns, camera.slack_ns);
+}
+
+void GantryPolicy::Impl::uncount_urgent(Camera& camera) {
+  if (!camera.counted_urgent || camera.home == kNoDevice) return;
+  Device& home = devices_[camera.home];
+  home.urgent_random -= camera.counted_random ? 1 : 0;
+  camera.counted_urgent = camera.counted_random = false;
+  --home.urgent_cameras;
+  home.urgent_fps = home.urgent_cameras == 0 ? 0 : std::max(0.0, home.urgent_fps - camera.load_fps);
+  refresh_urgent(home);
+}
+
+void GantryPolicy::Impl::refresh_urgent(Device& device) {
+  device.urgent_slack_ns = 0;
+  for (const Camera& camera : cameras_) {
+    if (!camera.alive || !camera.counted_urgent || camera.home != device.spec.id || camera.slack_ns <= 0) continue;
+    if (device.urgent_slack_ns <= 0 || camera.slack_ns < device.urgent_slack_ns)
+      device.urgent_slack_ns = camera.slack_ns;
+  }
+}
+
+void GantryPolicy::Impl::on_completion(const Completion& completion, Ns now) {
+  if (completion.device >= devices_.size()) return;
+  Device& device = devices_[completion.device];
+  const auto batch = std::find_if(device.running.begin(), device.running.end(),
+                                  [&](const RunningBatch& running) { return running.id == completion.batch; });
+  if (batch == device.running.end()) return;
+  device.dirty = true;
+  if (completion.status == BatchStatus::kTimeout) {
+    batch->lost = true;
+    return;
+  }
+  if (completion.status == BatchStatus::kOk && !batch->lost)
+    latency_.observe(completion.device, batch->shape, batch->size, static_cast<double>(now - batch->started));
+  device.running.erase(batch);
+}
+
+void GantryPolicy::Impl::on_device_state(DeviceId id, DeviceState state, Ns now) {
+  if (id >= devices_.size() || !devices_[id].known) return;
+  Device& device = devices_[id];
+  if (device.state == state) return;
+  device.state = state;
+  device.dirty = true;
+  if (state == DeviceState::kDown) std::erase_if(device.running, [](const RunningBatch& batch) { return batch.lost; });
+  if (state == DeviceState::kUp)
+    rehome_strays(now);
+  else
+    move_away(device, now);
+}
+
+void GantryPolicy::Impl::close_input() {
+  closed_ = true;
+  for (Device& device : devices_) device.dirty = true;
+}
+
+void GantryPolicy::Impl::boost(CameraId id, Priority priority, Ns until, Ns now) {
+  Camera* camera = find_camera(id);
+  if (camera == nullptr) return;
+  camera->boost_class = priority;
+  camera->boost_until = until;
+  if (now < until) {
+    for (FrameIndex index = camera->first; index != kNil; index = frames_[index].camera_next) {
+      WaitingFrame& frame = frames_[index];
+      if (frame.cls <= static_cast<int>(priority)) continue;
+      unlink(index);
+      frame.cls = static_cast<std::uint8_t>(priority);
+      enqueue(index, frame.device);
+    }
+  }
+}
+
+// -- lanes
+
+void GantryPolicy::Impl::enqueue(FrameIndex index, DeviceId id) {
+  WaitingFrame& frame = frames_[index];
+  Device& device = devices_[id];
+  frame.device = id;
+  frames_.insert(device.lanes[frame.shape][frame.cls], index);
+  ++device.waiting_of[frame.cls];
+  ++device.waiting;
+  device.dirty = true;
+}
+
+void GantryPolicy::Impl::unlink(FrameIndex index) {
+  const WaitingFrame& frame = frames_[index];
+  Device& device = devices_[frame.device];
+  frames_.erase(device.lanes[frame.shape][frame.cls], index);
+  --device.waiting_of[frame.cls];
+  --device.waiting;
+}
+
+void GantryPolicy::Impl::drop(FrameIndex index, Outcome reason) {
+  drops_.push_back({frames_[index].ticket, reason});
+  unlink(index);
+  forget(index);
+}
+
+/// Takes a frame that is in no lane any more out of its camera's list and gives its place back.
+void GantryPolicy::Impl::forget(FrameIndex index) {
+  const WaitingFrame& frame = frames_[index];
+  Camera& camera = cameras_[frame.camera];
+  (frame.camera_prev == kNil ? camera.first : frames_[frame.camera_prev].camera_next) = frame.camera_next;
+  (frame.camera_next == kNil ? camera.last : frames_[frame.camera_next].camera_prev) = frame.camera_prev;
+  --camera.waiting;
+  frames_.release(index);
+}
+
+// -- the public face
+
+GantryPolicy::GantryPolicy(const PolicyConfig& config) : impl_(std::make_unique<Impl>(config)) {}
+GantryPolicy::~GantryPolicy() = default;
+void GantryPolicy::add_device(const DeviceSpec& spec, TimePoint now) {
+  impl_->add_device(spec, impl_->clamp(now));
+}
+void GantryPolicy::set_profile(DeviceId device, ShapeId shape, std::span<const LatencyPoint> points, TimePoint now) {
+  impl_->clamp(now);
+  impl_->set_profile(device, shape, points);
+}
+void GantryPolicy::set_camera(const CameraSpec& spec, TimePoint now) {
+  impl_->set_camera(spec, impl_->clamp(now));
+}
+void GantryPolicy::remove_camera(CameraId camera, TimePoint now) {
+  impl_->remove_camera(camera, impl_->clamp(now));
+}
+void GantryPolicy::on_arrival(const Arrival& arrival, TimePoint now) {
+  impl_->on_arrival(arrival, impl_->clamp(now));
+}
+void GantryPolicy::on_completion(const Completion& completion, TimePoint now) {
+  impl_->on_completion(completion, impl_->clamp(now));
+}
+void GantryPolicy::on_device_state(DeviceId device, DeviceState state, TimePoint now) {
+  impl_->on_device_state(device, state, impl_->clamp(now));
+}
+void GantryPolicy::on_input_closed(TimePoint now) {
+  impl_->clamp(now);
+  impl_->close_input();
+}
+void GantryPolicy::boost(CameraId camera, Priority priority, TimePoint until, TimePoint now) {
+  impl_->boost(camera, priority, to_ns(until), impl_->clamp(now));
+}
+Decision GantryPolicy::decide(TimePoint now) {
+  return impl_->decide(impl_->clamp(now));
+}
+DeviceId GantryPolicy::home_of(CameraId camera) const {
+  return impl_->home_of(camera);
+}
+void GantryPolicy::report(PolicyReport& out, TimePoint now) const {
+  impl_->report(out, to_ns(now));
+}
+
+}  // namespace gantry::scheduler

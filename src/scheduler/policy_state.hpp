@@ -1,0 +1,163 @@
+#pragma once
+// What GantryPolicy remembers: waiting frames in deadline-ordered lanes, cameras, devices. Plain data with the few
+// operations that keep it consistent; decisions are made elsewhere. Frames live in one pool and are linked twice, in
+// their lane and in their camera's list, so that nothing is searched for and nothing is allocated once the pool has
+// grown to its size.
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "gantry/scheduler/policy.hpp"
+#include "scheduler/phase_wheel.hpp"
+
+namespace gantry::scheduler {
+
+using FrameIndex = std::uint32_t;
+using CameraIndex = std::uint32_t;
+inline constexpr std::uint32_t kNil = std::numeric_limits<std::uint32_t>::max();
+inline constexpr Ns kNsNever = std::numeric_limits<Ns>::max();
+
+[[nodiscard]] inline Ns to_ns(TimePoint t) noexcept {
+  return t.time_since_epoch().count();
+}
+[[nodiscard]] inline TimePoint to_time(Ns t) noexcept {
+  return TimePoint{Duration{t}};
+}
+
+struct WaitingFrame {
+  FrameTicket ticket = 0;
+  Ns deadline = 0;
+  CameraIndex camera = 0;
+  ShapeId shape = 0;
+  DeviceId device = 0;
+  std::uint8_t cls = 0;      // effective class: boosted, aged
+  bool passed_over = false;  // lost to other cameras' frames under overload: its end is "shed"
+  FrameIndex lane_prev = kNil, lane_next = kNil;
+  FrameIndex camera_prev = kNil, camera_next = kNil;
+};
+
+/// Frames of one class and shape that wait at one device, earliest deadline first; equal deadlines in order of arrival.
+struct Lane {
+  FrameIndex head = kNil, tail = kNil;
+  int count = 0;
+};
+
+class FramePool {
+ public:
+  void reserve(std::size_t frames) {
+    while (frames_.size() < frames) grow();
+  }
+  [[nodiscard]] FrameIndex acquire() {
+    if (free_ == kNil) grow();
+    const FrameIndex index = free_;
+    free_ = frames_[index].lane_next;
+    frames_[index] = WaitingFrame{};
+    return index;
+  }
+  void release(FrameIndex index) noexcept {
+    frames_[index].lane_next = free_;
+    free_ = index;
+  }
+  [[nodiscard]] std::size_t size() const noexcept { return frames_.size(); }
+  WaitingFrame& operator[](FrameIndex index) noexcept { return frames_[index]; }
+  const WaitingFrame& operator[](FrameIndex index) const noexcept { return frames_[index]; }
+
+  /// Searches its place from the tail: deadlines mostly come in rising order.
+  void insert(Lane& lane, FrameIndex index) noexcept {
+    WaitingFrame& frame = frames_[index];
+    FrameIndex before = lane.tail;
+    while (before != kNil && frames_[before].deadline > frame.deadline) before = frames_[before].lane_prev;
+    frame.lane_prev = before;
+    frame.lane_next = before == kNil ? lane.head : frames_[before].lane_next;
+    (frame.lane_prev == kNil ? lane.head : frames_[frame.lane_prev].lane_next) = index;
+    (frame.lane_next == kNil ? lane.tail : frames_[frame.lane_next].lane_prev) = index;
+    ++lane.count;
+  }
+  void erase(Lane& lane, FrameIndex index) noexcept {
+    const WaitingFrame& frame = frames_[index];
+    (frame.lane_prev == kNil ? lane.head : frames_[frame.lane_prev].lane_next) = frame.lane_next;
+    (frame.lane_next == kNil ? lane.tail : frames_[frame.lane_next].lane_prev) = frame.lane_prev;
+    --lane.count;
+  }
+
+ private:
+  void grow() {
+    frames_.emplace_back();
+    release(static_cast<FrameIndex>(frames_.size() - 1));
+  }
+  std::vector<WaitingFrame> frames_;
+  FrameIndex free_ = kNil;
+};
+
+struct Camera {
+  CameraSpec spec;
+  bool alive = false;
+  DeviceId home = kNoDevice;
+  ShapeId shape = 0;  // of its last frame
+  // Boost
+  Priority boost_class = Priority::kBackground;
+  Ns boost_until = 0;
+  // Waiting frames, oldest first
+  FrameIndex first = kNil, last = kNil;
+  int waiting = 0;
+  // Arrivals
+  Ns last_arrival = kNsNever;                        // kNsNever: none yet
+  double period_ns = 0;                              // smoothed; 0: unknown
+  double jitter_ns = 0;                              // smoothed absolute deviation from the period
+  double slack_ns = 0;                               // deadline minus arrival of its last frame
+  std::int64_t expected = PhaseWheel::kNone;         // handle in its home's wheel of `expected_shape`
+  std::int64_t expected_urgent = PhaseWheel::kNone;  // handle in its home's wheel of urgent frames
+  ShapeId expected_shape = 0;
+  bool counted_urgent = false;  // in its home's urgent_cameras
+  bool counted_random = false;  // in its home's urgent_random: urgent, without a beat to rely on
+  double load_fps = 0;          // what it counts for in its home's load
+  double load_share = 0;        // of one second of its home's time
+  // Fairness
+  double attained = 0;  // frames started over weight, with forward decay
+  Ns last_served = 0;
+  std::uint32_t mark = 0;  // scratch of one decision
+  int marked = 0;
+};
+
+struct RunningBatch {
+  BatchId id = 0;
+  ShapeId shape = 0;
+  int size = 0;
+  Ns started = 0;
+  Ns predicted_end = 0;
+  bool lost = false;  // timed out; keeps its place
+};
+
+struct Device {
+  DeviceSpec spec;
+  bool known = false;
+  DeviceState state = DeviceState::kUp;
+  std::vector<RunningBatch> running;                    // at most concurrent_batches
+  std::vector<std::array<Lane, kPriorityCount>> lanes;  // by shape
+  std::vector<PhaseWheel> wheels;                       // by shape
+  std::vector<ShapeId> shapes;                          // those it can run
+  std::array<int, kPriorityCount> waiting_of{};
+  int waiting = 0;
+  int cameras = 0;
+  double demand_fps = 0;  // of its cameras
+  double load = 0;        // the same over what it can do, 1: full
+  // Urgent and emergency cameras with this home
+  PhaseWheel urgent_wheel;
+  int urgent_cameras = 0;
+  int urgent_random = 0;
+  double urgent_slack_ns = 0;  // the shortest of theirs; 0: none
+  double urgent_fps = 0;
+  std::array<Ns, kPriorityCount> overloaded_until{};
+  // When to look at it again
+  bool dirty = false;
+  bool idle = false;
+  Ns next_check = kNsNever;
+
+  [[nodiscard]] bool takes_work() const noexcept { return known && state == DeviceState::kUp; }
+  [[nodiscard]] bool has_room() const noexcept {
+    return running.size() < static_cast<std::size_t>(spec.concurrent_batches);
+  }
+};
+
+}  // namespace gantry::scheduler
