@@ -11,6 +11,9 @@ find_package(CLI11 REQUIRED)
 pkg_check_modules(FFMPEG REQUIRED IMPORTED_TARGET libavformat libavcodec libavutil libswscale)
 pkg_check_modules(TURBOJPEG REQUIRED IMPORTED_TARGET libturbojpeg)
 pkg_check_modules(CAIRO REQUIRED IMPORTED_TARGET cairo)
+# The ONNX reader of Gantry's own engine: parse only.
+find_package(Protobuf REQUIRED)
+find_package(ONNX REQUIRED)
 
 set(gantry_have_openvino OFF)
 if(GANTRY_ENABLE_OPENVINO)

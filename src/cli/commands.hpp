@@ -16,5 +16,6 @@ enum ExitCode : int {
 void print_error(const char* message);
 
 void add_config(CLI::App& app, int& exit_code);
+void add_engine(CLI::App& app, int& exit_code);
 
 }  // namespace gantry::cli
