@@ -8,14 +8,15 @@ namespace gantry::cli {
 /// Documented in docs/cli.md; scripts rely on them.
 enum ExitCode : int {
   kOk = 0,
-  kFailed = 1,    ///< started, and something failed on the way
-  kBadInput = 2,  ///< command line, config, model or input that can't be used; the message says what to change
+  kFailed = 1,         ///< started, and something failed on the way
+  kBadInput = 2,       ///< command line, config, model or input that can't be used; the message says what to change
+  kInterrupted = 130,  ///< ended early by SIGINT or SIGTERM; what was done is complete
 };
 
 /// Prints "gantry: MESSAGE" to standard error, each line of it.
 void print_error(const char* message);
 
+void add_detect(CLI::App& app, int& exit_code);
 void add_config(CLI::App& app, int& exit_code);
-void add_engine(CLI::App& app, int& exit_code);
 
 }  // namespace gantry::cli

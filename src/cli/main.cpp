@@ -10,8 +10,8 @@ int main(int argc, char** argv) {
   CLI::App app{"Gantry: deadline-aware video analytics for hundreds of traffic cameras", "gantry"};
   app.set_version_flag("--version", GANTRY_VERSION);
   app.require_subcommand(1);
+  cli::add_detect(app, exit_code);
   cli::add_config(app, exit_code);
-  cli::add_engine(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

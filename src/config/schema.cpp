@@ -80,8 +80,8 @@ const Section& model_section() {
 
 const Section& engine_section() {
   static const Section table{{
-    {"kind", choice(&EngineConfig::kind, {{"auto", EngineKind::kAuto}, {"openvino", EngineKind::kOpenVino}, {"cuda", EngineKind::kCuda}, {"tensorrt", EngineKind::kTensorRt}}), "",
-      "What runs the network: auto takes the first GPU that works, otherwise the CPU through OpenVINO.", Applies::kAtStart},
+    {"device", choice(&EngineConfig::device, {{"auto", EngineDevice::kAuto}, {"cpu", EngineDevice::kCpu}, {"cuda", EngineDevice::kCuda}}), "",
+      "What runs the network: auto takes the GPUs where there are some, otherwise the CPU.", Applies::kAtStart},
     {"max_batch", whole(&EngineConfig::max_batch, 1, 256), "frames", "Largest batch that the scheduler may form.", Applies::kAtStart},
     {"threads", whole(&EngineConfig::threads, 0, 1024), "threads", "CPU threads of the network; 0 takes every core.", Applies::kAtStart},
   }, {}};

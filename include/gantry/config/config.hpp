@@ -13,7 +13,7 @@
 namespace gantry::config {
 
 enum class Transport { kTcp, kUdp };
-enum class EngineKind { kAuto, kOpenVino, kCuda, kTensorRt };
+enum class EngineDevice { kAuto, kCpu, kCuda };
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
 /// One camera: where its video comes from, what is wanted of it and by when.
@@ -44,7 +44,7 @@ struct ModelConfig {
 };
 
 struct EngineConfig {
-  EngineKind kind = EngineKind::kAuto;
+  EngineDevice device = EngineDevice::kAuto;
   int max_batch = 8;
   int threads = 0;  ///< 0: one a core
   friend bool operator==(const EngineConfig&, const EngineConfig&) = default;

@@ -47,8 +47,7 @@ struct Buffer {
   }
 };
 
-/// Channels [channel, channel + channels) of a buffer. `channel` is a multiple of PlanOptions::channel_multiple as far
-/// as the model's channel counts allow.
+/// Channels [channel, channel + channels) of a buffer. `channel` is a multiple of PlanOptions::channel_multiple.
 struct View {
   int buffer = -1;
   int channel = 0;
@@ -168,7 +167,7 @@ struct Plan {
   std::vector<Op> ops;
   std::vector<Block> blocks;
   std::vector<Segment> segments;
-  View input;  ///< RGB, 0…1, three channels; its buffer is external
+  View input;  ///< RGB, 0…1, three channels
   /// Sizes of the two regions of the arena: crossing buffers, a batch image; local buffers, an image of a sub-batch
   /// (one entry a segment; they share the same memory).
   std::size_t crossing_bytes = 0;

@@ -1,0 +1,60 @@
+#include "cli/common_options.hpp"
+
+#include "gantry/app/class_filter.hpp"
+#include "gantry/app/model_finder.hpp"
+#include "gantry/config/input_size.hpp"
+
+namespace gantry::cli {
+
+void add_model_options(CLI::App& command, ModelChoice& choice) {
+  command.add_option("-m,--model", choice.model, "Detector: .onnx file, OpenVINO .xml or folder, or a name")
+      ->capture_default_str();
+  command.add_option("--imgsz", choice.imgsz, "Network input: auto, one side (640), or WIDTHxHEIGHT")
+      ->capture_default_str()
+      ->check([](const std::string& text) {
+        return config::parse_input_size(text)
+                   ? std::string{}
+                   : "'" + text + "' is no input size; use auto, one side like 640, or WIDTHxHEIGHT, sides 32…4096";
+      });
+  command.add_option("--device", choice.device, "What runs the network: auto, cpu or cuda")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  command.add_option("--threads", choice.threads, "CPU threads of the network; 0 takes every core")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1024));
+}
+
+std::unique_ptr<engine::Backend> open_model(const ModelChoice& choice, engine::Mode mode) {
+  const auto size = config::parse_input_size(choice.imgsz).value_or(config::InputSize{});
+  engine::ModelOptions options;
+  options.path = app::find_model(choice.model);
+  options.device = choice.device == "cpu"    ? engine::Device::kCpu
+                   : choice.device == "cuda" ? engine::Device::kCuda
+                                             : engine::Device::kAuto;
+  options.input = {size.width, size.height};
+  options.mode = mode;
+  options.threads = choice.threads;
+  return engine::make_backend(options);
+}
+
+void add_detect_options(CLI::App& command, DetectChoice& choice) {
+  command.add_option("--conf", choice.options.confidence, "Leave out detections at or below this confidence")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  command.add_option("--iou", choice.options.iou, "Of two boxes that overlap by more than this, keep the stronger")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  command.add_option("--max-det", choice.options.max_detections, "Most detections a frame")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10000));
+  command.add_option("--classes", choice.classes, "Only these classes, names or numbers: car,bus")->delimiter(',');
+  command.add_flag("--agnostic", choice.options.agnostic, "Let boxes of different classes suppress each other");
+}
+
+engine::DetectOptions resolve(const DetectChoice& choice, const engine::ModelInfo& model) {
+  auto options = choice.options;
+  options.classes = app::class_ids(choice.classes, model.class_names, "--classes");
+  return options;
+}
+
+}  // namespace gantry::cli

@@ -1,0 +1,34 @@
+#pragma once
+// Options that several commands share, with one spelling and one meaning.
+#include <CLI/CLI.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gantry/engine/factory.hpp"
+
+namespace gantry::cli {
+
+struct ModelChoice {
+  std::string model = "gantry-traffic-n";
+  std::string imgsz = "auto";
+  std::string device = "auto";
+  int threads = 0;
+};
+/// --model, --imgsz, --device, --threads
+void add_model_options(CLI::App& command, ModelChoice& choice);
+/// @throws ModelError, DeviceError
+[[nodiscard]] std::unique_ptr<engine::Backend> open_model(const ModelChoice& choice,
+                                                          engine::Mode mode = engine::Mode::kThroughput);
+
+struct DetectChoice {
+  engine::DetectOptions options;
+  std::vector<std::string> classes;
+};
+/// --conf, --iou, --classes, --max-det, --agnostic
+void add_detect_options(CLI::App& command, DetectChoice& choice);
+/// Resolves the class names. @throws ConfigError
+[[nodiscard]] engine::DetectOptions resolve(const DetectChoice& choice, const engine::ModelInfo& model);
+
+}  // namespace gantry::cli
