@@ -9,7 +9,6 @@
 // Bounds: at most `max_frames` frames wait or run; the next one is refused (ended with kShed at once).
 // Faults: a back end that throws, reports an error, answers with too few results or does not answer within the
 // watchdog's time costs its own batch (kEngineError), is counted, and feeds the device's breaker.
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -20,7 +19,7 @@
 #include "gantry/core/frame.hpp"
 #include "gantry/core/outcome.hpp"
 #include "gantry/engine/backend.hpp"
-#include "gantry/scheduler/histogram.hpp"
+#include "gantry/scheduler/dispatch_core.hpp"
 #include "gantry/scheduler/policy.hpp"
 
 namespace gantry::scheduler {
@@ -44,43 +43,6 @@ struct FrameEnd {
 /// Called on the dispatcher's thread (drops) or on a back end's thread (results), several at a time. Must not block or
 /// throw.
 using FrameEndFn = std::function<void(FrameEnd& end)>;
-
-struct DispatcherConfig {
-  std::size_t max_frames = 16384;  ///< that wait or run at one time, 1…2^20
-  /// A batch that has not come back after max(watchdog_min, watchdog_factor × predicted latency) is given up.
-  Duration watchdog_min = std::chrono::seconds{2};
-  double watchdog_factor = 20;  ///< >= 2
-};
-
-/// One class's counters since start; also the template for the sum over all.
-struct ClassMetrics {
-  FrameCounts frames;                            ///< received = submitted here
-  const Histogram* queue_wait = nullptr;         ///< seconds from submit to start, of frames that ran
-  const Histogram* latency = nullptr;            ///< seconds from captured_at to result
-  const Histogram* slack_at_dispatch = nullptr;  ///< seconds from start to deadline
-  double late_waste_seconds = 0;  ///< device time spent on results that came late (a batch's time over its size)
-};
-
-struct DeviceMetrics {
-  std::string name;
-  std::uint64_t batches = 0;
-  std::uint64_t frames = 0;
-  std::uint64_t errors = 0;        ///< batches that failed
-  std::uint64_t timeouts = 0;      ///< batches given up by the watchdog
-  std::uint64_t late_answers = 0;  ///< answers to batches already given up, or given twice
-  double busy_seconds = 0;         ///< summed over batches
-  const Histogram* batch_size = nullptr;
-  const Histogram* prediction_error = nullptr;  ///< |actual - predicted| / predicted latency, a batch
-};
-
-/// A reading; the histograms live as long as the dispatcher.
-struct DispatcherMetrics {
-  std::array<ClassMetrics, kPriorityCount> classes;
-  std::vector<DeviceMetrics> devices;
-  std::uint64_t decisions = 0;
-  const Histogram* decision_seconds = nullptr;
-  std::uint64_t refused = 0;  ///< frames ended at once because max_frames was reached or the dispatcher was stopped
-};
 
 class Dispatcher {
  public:
