@@ -1,6 +1,9 @@
 # Everything from outside, in one place. `tools/setup` installs what is named here.
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
+# Coroutines of Boost before 1.81 do not compile with g++ 12 or clang 14.
+find_package(Boost 1.81 REQUIRED)
+find_package(OpenSSL REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(yaml-cpp REQUIRED)
@@ -8,6 +11,9 @@ find_package(CLI11 REQUIRED)
 pkg_check_modules(FFMPEG REQUIRED IMPORTED_TARGET libavformat libavcodec libavutil libswscale)
 pkg_check_modules(TURBOJPEG REQUIRED IMPORTED_TARGET libturbojpeg)
 pkg_check_modules(CAIRO REQUIRED IMPORTED_TARGET cairo)
+# The ONNX reader of Gantry's own engine: parse only.
+find_package(Protobuf REQUIRED)
+find_package(ONNX REQUIRED)
 
 set(gantry_have_openvino OFF)
 if(GANTRY_ENABLE_OPENVINO)

@@ -6,8 +6,8 @@
 #include "gantry/media/decoder.hpp"
 #include "media/av.hpp"
 #include "media/convert.hpp"
-#include "media/disposable.hpp"
 #include "media/orient.hpp"
+#include "media/picture_kind.hpp"
 #include "media/picture_pool.hpp"
 
 namespace gantry::media {
@@ -72,7 +72,8 @@ class FfmpegDecoder final : public Decoder {
 
  private:
   int thread_count(bool live) const;
-  bool left_out(const Packet& packet, const AVPacket& coded, Need need);
+  bool left_out(const Packet& packet, PictureKind kind, Need need);
+  int feed(const AVPacket& coded, std::uint64_t token);
   void forget(std::uint64_t token);
   void give_up_before(std::uint64_t token);
   void give_up(const Pending& entry);
@@ -91,7 +92,7 @@ class FfmpegDecoder final : public Decoder {
   AvPtr<AVCodecContext> context_;
   AvPtr<AVCodecParameters> parameters_;
   NativeStream stream_;
-  DisposableTest disposable_;
+  PictureJudge judge_;
   AvPtr<AVPacket> packet_;
   AvPtr<AVFrame> frame_;
   Converter convert_;
@@ -100,6 +101,7 @@ class FfmpegDecoder final : public Decoder {
   PicturePool turned_;
 
   std::uint64_t last_token_ = 0;
+  std::uint64_t newest_ = 0;      ///< token of the packet fed last, 0 where it holds no picture
   std::vector<Pending> pending_;  ///< in order of tokens
   bool interlaced_ = false;
   bool waits_for_key_ = false;
@@ -135,7 +137,7 @@ Result<void> FfmpegDecoder::open(const StreamInfo& stream) {
   GANTRY_EXPECTS(stream.native != nullptr, "a coded stream needs FFmpeg's parameters: use a Source of this room");
   const auto& native = *static_cast<const NativeStream*>(stream.native);
   stream_ = native;
-  disposable_ = DisposableTest(*native.parameters);
+  judge_ = PictureJudge(*native.parameters);
   if (context_ != nullptr && same_stream(*parameters_, *native.parameters)) {
     avcodec_flush_buffers(context_.get());
     context_->pkt_timebase = native.time_base;
@@ -162,7 +164,7 @@ Result<void> FfmpegDecoder::open(const StreamInfo& stream) {
 }
 
 /// Decides what can be decided before it costs anything.
-bool FfmpegDecoder::left_out(const Packet& packet, const AVPacket& coded, Need need) {
+bool FfmpegDecoder::left_out(const Packet& packet, PictureKind kind, Need need) {
   if (packet.keyframe && waits_for_key_) {
     waits_for_key_ = false;
     resumed_at_ = packet.pts;
@@ -170,7 +172,7 @@ bool FfmpegDecoder::left_out(const Packet& packet, const AVPacket& coded, Need n
   if (skip_ == SkipLevel::kNonKey && !packet.keyframe) waits_for_key_ = true;
   const bool broken_chain = waits_for_key_ || packet.pts < resumed_at_;
   const bool free_to_go = need == Need::kNothing || skip_ >= SkipLevel::kNonReference;
-  if (!broken_chain && !(free_to_go && disposable_(coded))) return false;
+  if (!broken_chain && !(free_to_go && kind == PictureKind::kDisposable)) return false;
   ++(need == Need::kNothing ? queued_unwanted_ : queued_skipped_);
   return true;
 }
@@ -187,29 +189,33 @@ void FfmpegDecoder::send(const Packet& packet, Need need) {
   GANTRY_EXPECTS(context_ != nullptr, "open() the decoder before the first packet");
   const auto* coded = static_cast<const AVPacket*>(std::get<CodedPayload>(packet.payload).native);
   GANTRY_EXPECTS(coded != nullptr, "coded packets must come from a Source of this room");
-  if (left_out(packet, *coded, need)) return;
   // An empty packet would tell FFmpeg that the stream has ended.
-  if (coded->size == 0) {
-    ++queued_lost_;
+  if (coded->size == 0) return;
+  const PictureKind kind = judge_(*coded);
+  if (kind == PictureKind::kNone) {
+    (void)feed(*coded, 0);  // FFmpeg may call it an error that no picture came
     return;
   }
+  if (left_out(packet, kind, need)) return;
   const std::uint64_t token = ++last_token_;
   pending_.push_back({token, packet.pts, packet.arrived_at, coded->pts, coded->dts, need == Need::kPicture});
   if (pending_.size() > kMostPending) {
     give_up(pending_.front());
     pending_.erase(pending_.begin());
   }
+  if (feed(*coded, token) < 0) forget(token);
+}
+
+int FfmpegDecoder::feed(const AVPacket& coded, std::uint64_t token) {
   av_packet_unref(packet_.get());
-  int code = av_packet_ref(packet_.get(), coded);
-  if (code >= 0) {
+  if (const int code = av_packet_ref(packet_.get(), &coded); code < 0) return code;
+  newest_ = token;
 #ifdef AV_CODEC_FLAG_COPY_OPAQUE
-    packet_->opaque = reinterpret_cast<void*>(static_cast<std::uintptr_t>(token));
+  packet_->opaque = reinterpret_cast<void*>(static_cast<std::uintptr_t>(token));
 #else
-    context_->reordered_opaque = static_cast<std::int64_t>(token);
+  context_->reordered_opaque = static_cast<std::int64_t>(token);
 #endif
-    code = avcodec_send_packet(context_.get(), packet_.get());
-  }
-  if (code < 0) forget(token);
+  return avcodec_send_packet(context_.get(), packet_.get());
 }
 
 void FfmpegDecoder::give_up(const Pending& entry) {
@@ -333,7 +339,7 @@ DecodeEvent FfmpegDecoder::receive(Frame& frame) {
     }
     if (code < 0) {
       // With frame threads the packet at fault is one of those inside; it is counted when its turn has passed.
-      if (context_->active_thread_type != FF_THREAD_FRAME) forget(last_token_);
+      if (context_->active_thread_type != FF_THREAD_FRAME) forget(newest_);
       continue;
     }
     interlaced_ = interlaced_ || is_interlaced(*frame_);

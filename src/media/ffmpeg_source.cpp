@@ -159,6 +159,7 @@ Result<void> FfmpegSource::connect() {
   AVFormatContext* format = avformat_alloc_context();
   if (format == nullptr) return fail(ErrorCode::kExhausted, name_ + ": out of memory");
   format->interrupt_callback = interrupt_.callback();
+  if (always_live(scheme_)) format->fps_probe_size = 0;  // a camera's first second is worth more than its exact rate
   interrupt_.arm(config_.connect_timeout);
   // FFmpeg frees the context where it can't open.
   if (const int code = avformat_open_input(&format, config_.url.c_str(), nullptr, options.get()); code < 0)
@@ -227,6 +228,7 @@ int FfmpegSource::read() {
     const int code = av_read_frame(format_.get(), packet_.get());
     if (code == AVERROR(EAGAIN) && !interrupt_.cancelled() && !interrupt_.timed_out()) continue;
     if (code < 0) return code;
+    if (interrupt_.timed_out()) return AVERROR_EXIT;  // only what FFmpeg's parser still held back
     AVStream* from = format_->streams[packet_->stream_index];
     if (from == stream_) return 0;
     // A video stream that shows up later (a new programme table in MPEG-TS) takes over from the one that was chosen.
@@ -291,11 +293,12 @@ Packet FfmpegSource::describe_packet() {
                             : Duration{std::chrono::milliseconds(40)};
   Packet out;
   out.arrived_at = clock_.now();
-  if (live_ && !axis_set_) {
-    // Connections of one camera lie on one axis, as far apart as they were in the world.
-    const Duration since = out.arrived_at - first_connection_;
-    const Duration begin = end_ == Duration::zero() ? Duration::zero() : std::max(end_, since);
-    offset_ = begin - (timestamp != AV_NOPTS_VALUE ? to_duration(timestamp, base) : Duration::zero());
+  // Connections of one camera lie on one axis, as far apart as they were in the world. The first packets after a
+  // connection may lack a time stamp; they stand one step apart in front of the first that has one.
+  if (live_ && packets_in_round_ == 1 && end_ > Duration::zero())
+    end_ = std::max(end_, out.arrived_at - first_connection_);
+  if (live_ && !axis_set_ && timestamp != AV_NOPTS_VALUE) {
+    offset_ = end_ - to_duration(timestamp, base);
     axis_set_ = true;
   }
   out.pts = timestamp != AV_NOPTS_VALUE ? to_duration(timestamp, base) + offset_ : end_;
@@ -310,10 +313,7 @@ Result<Packet> FfmpegSource::next() {
   if (interrupt_.cancelled()) return cancelled();
   if (ended_) return fail(ErrorCode::kEndOfStream, name_ + ": end of file");
   if (!format_)
-    if (Result<void> opened = open(); !opened) {
-      ended_ = scheme_.empty();
-      return Unexpected<Error>{opened.error()};
-    }
+    if (Result<void> opened = open(); !opened) return Unexpected<Error>{opened.error()};
   int code = read();
   if (code == AVERROR_EOF && config_.loop && !live_) {
     if (Result<void> again = start_again(); !again) {

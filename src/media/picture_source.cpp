@@ -57,6 +57,8 @@ Result<void> PictureSource::open() {
   std::error_code error;
   pictures_.clear();
   next_ = 0;
+  opened_ = false;
+  first_ = true;
   const fs::file_status status = fs::status(path_, error);
   if (status.type() == fs::file_type::not_found)
     return fail(ErrorCode::kNotFound, path_.string() + ": no such file; check the path");
@@ -92,10 +94,7 @@ Result<void> PictureSource::load(const fs::path& path) {
 Result<Packet> PictureSource::next() {
   if (cancelled_) return fail(ErrorCode::kCancelled, "cancelled");
   if (!opened_)
-    if (Result<void> opened = open(); !opened) {
-      opened_ = true;  // and empty: the next call says that this is the end
-      return Unexpected<Error>{opened.error()};
-    }
+    if (Result<void> opened = open(); !opened) return Unexpected<Error>{opened.error()};
   if (next_ == pictures_.size() && loop_) next_ = 0;
   if (next_ == pictures_.size()) return fail(ErrorCode::kEndOfStream, path_.string() + ": no more pictures");
   const fs::path& path = pictures_[next_++];

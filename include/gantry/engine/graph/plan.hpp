@@ -47,7 +47,8 @@ struct Buffer {
   }
 };
 
-/// Channels [channel, channel + channels) of a buffer. `channel` is a multiple of PlanOptions::channel_multiple.
+/// Channels [channel, channel + channels) of a buffer. `channel` is a multiple of PlanOptions::channel_multiple as far
+/// as the model's channel counts allow.
 struct View {
   int buffer = -1;
   int channel = 0;
@@ -167,7 +168,7 @@ struct Plan {
   std::vector<Op> ops;
   std::vector<Block> blocks;
   std::vector<Segment> segments;
-  View input;  ///< RGB, 0…1, three channels
+  View input;  ///< RGB, 0…1, three channels; its buffer is external
   /// Sizes of the two regions of the arena: crossing buffers, a batch image; local buffers, an image of a sub-batch
   /// (one entry a segment; they share the same memory).
   std::size_t crossing_bytes = 0;

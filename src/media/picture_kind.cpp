@@ -1,25 +1,23 @@
-#include "media/disposable.hpp"
+#include "media/picture_kind.hpp"
 
 #include <span>
 
 namespace gantry::media {
 namespace {
 
-enum class Verdict { kGoOn, kNeeded, kDisposable };
-
 /// H.264 7.4.1: nal_ref_idc of a slice is 0 in pictures that nothing refers to.
-Verdict judge_h264(std::uint8_t header) noexcept {
+PictureKind judge_h264(std::uint8_t header) noexcept {
   const int type = header & 31;
-  if (type < 1 || type > 5) return Verdict::kGoOn;
-  return (header >> 5 & 3) == 0 ? Verdict::kDisposable : Verdict::kNeeded;
+  if (type < 1 || type > 5) return PictureKind::kNone;
+  return (header >> 5 & 3) == 0 ? PictureKind::kDisposable : PictureKind::kNeeded;
 }
 
 /// HEVC 7.4.2.2: even types below 16 are not referred to by their own temporal layer. A higher layer may, so this holds
 /// only where there is none.
-Verdict judge_hevc(std::uint8_t header) noexcept {
+PictureKind judge_hevc(std::uint8_t header) noexcept {
   const int type = header >> 1 & 63;
-  if (type >= 32) return Verdict::kGoOn;
-  return type < 16 && type % 2 == 0 ? Verdict::kDisposable : Verdict::kNeeded;
+  if (type >= 32) return PictureKind::kNone;
+  return type < 16 && type % 2 == 0 ? PictureKind::kDisposable : PictureKind::kNeeded;
 }
 
 /// Position after the next start code (0 0 1) at or after `at`; bytes.size() where there is none.
@@ -39,7 +37,7 @@ bool has_one_layer(std::span<const std::uint8_t> extra) noexcept {
 
 }  // namespace
 
-DisposableTest::DisposableTest(const AVCodecParameters& parameters) : codec_(parameters.codec_id) {
+PictureJudge::PictureJudge(const AVCodecParameters& parameters) : codec_(parameters.codec_id) {
   const AVCodecDescriptor* descriptor = avcodec_descriptor_get(codec_);
   intra_only_ = descriptor != nullptr && (descriptor->props & AV_CODEC_PROP_INTRA_ONLY) != 0;
   if (parameters.extradata_size <= 0) return;
@@ -56,15 +54,15 @@ DisposableTest::DisposableTest(const AVCodecParameters& parameters) : codec_(par
   }
 }
 
-bool DisposableTest::operator()(const AVPacket& packet) const noexcept {
-  if (intra_only_ || (packet.flags & AV_PKT_FLAG_DISPOSABLE) != 0) return true;
+PictureKind PictureJudge::operator()(const AVPacket& packet) const noexcept {
+  if (packet.size <= 0) return PictureKind::kNone;
   const bool hevc = codec_ == AV_CODEC_ID_HEVC;
-  if (hevc ? !one_layer_ : codec_ != AV_CODEC_ID_H264) return false;
+  if (!hevc && codec_ != AV_CODEC_ID_H264)
+    return intra_only_ || (packet.flags & AV_PKT_FLAG_DISPOSABLE) != 0 ? PictureKind::kDisposable
+                                                                       : PictureKind::kNeeded;
 
   const std::span<const std::uint8_t> bytes(packet.data, static_cast<std::size_t>(packet.size));
-  std::size_t at = 0;
-  while (at < bytes.size()) {
-    std::size_t next = 0;
+  for (std::size_t at = 0, next = 0; at < bytes.size(); at = next) {
     if (length_bytes_ != 0) {
       std::size_t length = 0;
       for (int i = 0; i < length_bytes_ && at < bytes.size(); ++i) length = length << 8 | bytes[at++];
@@ -72,12 +70,12 @@ bool DisposableTest::operator()(const AVPacket& packet) const noexcept {
     } else {
       at = next = after_start_code(bytes, at);
     }
-    if (at >= bytes.size()) return false;
-    const Verdict verdict = hevc ? judge_hevc(bytes[at]) : judge_h264(bytes[at]);
-    if (verdict != Verdict::kGoOn) return verdict == Verdict::kDisposable;
-    at = next;
+    if (at >= bytes.size()) break;
+    const PictureKind kind = hevc ? judge_hevc(bytes[at]) : judge_h264(bytes[at]);
+    if (kind == PictureKind::kNone) continue;
+    return hevc && !one_layer_ ? PictureKind::kNeeded : kind;
   }
-  return false;
+  return PictureKind::kNone;
 }
 
 }  // namespace gantry::media

@@ -1,0 +1,276 @@
+// Real cameras: GStreamer's RTSP server on loopback, and the ways in which cameras fail.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <thread>
+
+#include "media/camera_watch.hpp"
+#include "media/rtsp_server.hpp"
+#include "media/support.hpp"
+
+namespace gantry::media {
+namespace {
+
+using namespace testing;
+using namespace std::chrono_literals;
+
+/// received = published + Σ dropped + in_flight, and nothing was in flight for long.
+void expect_balanced(Watch& watch) {
+  watch.camera().stop();
+  const FrameCounts counts = watch.counts();
+  EXPECT_EQ(counts.received, counts.published() + counts.dropped());
+  EXPECT_EQ(counts.published(), watch.frames());
+  EXPECT_EQ(watch.path().back().substr(watch.path().back().find('>')), ">removed");
+}
+
+TEST(Rtsp, TcpAndUdp) {
+  RtspServer server;
+  GANTRY_NEEDS_SERVER(server);
+  for (const Transport transport : {Transport::kTcp, Transport::kUdp}) {
+    CameraOptions options = quick_camera(server.url("/plain"));
+    options.source.transport = transport;
+    Watch watch(std::move(options));
+    ASSERT_TRUE(watch.wait_for_frames(40));
+    EXPECT_EQ(watch.path(), std::vector<std::string>{"connecting>live"});
+    EXPECT_EQ(watch.sizes(), (std::vector<std::pair<int, int>>{{320, 240}}));
+    EXPECT_EQ(watch.disorder(), "");
+    expect_balanced(watch);
+  }
+}
+
+TEST(Rtsp, Hevc) {
+  RtspServer server;
+  GANTRY_NEEDS_SERVER(server);
+  Watch watch(quick_camera(server.url("/hevc")));
+  ASSERT_TRUE(watch.wait_for_frames(20)) << watch.changes().back().reason;
+  expect_balanced(watch);
+}
+
+TEST(Rtsp, CredentialsOpenTheDoor) {
+  RtspServer server({"--user", "operator", "--password", "s3cret:pass"});
+  GANTRY_NEEDS_SERVER(server);
+  Watch watch(quick_camera(server.url("/plain", "operator:s3cret:pass")));
+  EXPECT_TRUE(watch.wait_for_frames(10));
+  expect_balanced(watch);
+}
+
+TEST(Rtsp, WrongPasswordSaysSoAndIsNeverShown) {
+  RtspServer server({"--user", "operator", "--password", "s3cret:pass"});
+  GANTRY_NEEDS_SERVER(server);
+  ::testing::internal::CaptureStderr();
+  ::testing::internal::CaptureStdout();
+  {
+    Watch watch(quick_camera(server.url("/plain", "operator:hunter2")));
+    ASSERT_TRUE(watch.wait_for(CameraState::kFailed));
+    const StateChange change = watch.changes().front();
+    EXPECT_EQ(change.reason, "rtsp://operator:***@127.0.0.1:" + std::to_string(server.port()) +
+                                 "/plain: user name or password is wrong or missing");
+    EXPECT_GE(change.retry_in, 200ms) << "a wrong password is tried at the longest back-off only";
+    EXPECT_LE(change.retry_in, 400ms);
+  }
+  const std::string shown = ::testing::internal::GetCapturedStderr() + ::testing::internal::GetCapturedStdout();
+  EXPECT_EQ(shown.find("hunter2"), std::string::npos) << shown;
+}
+
+TEST(Rtsp, ServerStoppedInMidStreamStallsAndComesBackWithoutReconnecting) {
+  RtspServer server;
+  GANTRY_NEEDS_SERVER(server);
+  CameraOptions options = quick_camera(server.url("/plain"));
+  options.source.read_timeout = 30s;
+  Watch watch(std::move(options));
+  ASSERT_TRUE(watch.wait_for_frames(10));
+  server.signal(SIGSTOP);
+  ASSERT_TRUE(watch.wait_for(CameraState::kStalled));
+  server.signal(SIGCONT);
+  ASSERT_TRUE(watch.wait_for(CameraState::kLive, 20s, 2));
+  EXPECT_EQ(watch.path(), (std::vector<std::string>{"connecting>live", "live>stalled", "stalled>live"}));
+  EXPECT_EQ(watch.camera().counters().connections, 1U);
+  EXPECT_EQ(watch.disorder(), "");
+  expect_balanced(watch);
+}
+
+TEST(Rtsp, StallLongerThanTheReadTimeoutReconnects) {
+  RtspServer server;
+  GANTRY_NEEDS_SERVER(server);
+  CameraOptions options = quick_camera(server.url("/plain"));
+  options.source.connect_timeout = 1s;
+  Watch watch(std::move(options));
+  ASSERT_TRUE(watch.wait_for_frames(10));
+  server.signal(SIGSTOP);
+  ASSERT_TRUE(watch.wait_for(CameraState::kBackingOff));
+  const std::vector<StateChange> changes = watch.changes();
+  ASSERT_GE(changes.size(), 3U);
+  EXPECT_EQ(changes[1].to, CameraState::kStalled);
+  EXPECT_EQ(changes[2].to, CameraState::kBackingOff);
+  EXPECT_EQ(changes[2].reason, server.url("/plain") + ": nothing came for 1.500 s (read_timeout)");
+  const std::uint64_t before = watch.frames();
+  server.signal(SIGCONT);
+  ASSERT_TRUE(watch.wait_for_frames(before + 10));
+  EXPECT_GE(watch.camera().counters().connections, 2U);
+  EXPECT_EQ(watch.disorder(), "") << "the time axis goes on across connections";
+  expect_balanced(watch);
+}
+
+TEST(Rtsp, KilledServerIsFoundAgainWithinTwoBackOffPeriods) {
+  RtspServer server;
+  GANTRY_NEEDS_SERVER(server);
+  CameraOptions options = quick_camera(server.url("/plain"));
+  options.backoff = {200ms, 1000ms};
+  Watch watch(std::move(options));
+  ASSERT_TRUE(watch.wait_for_frames(10));
+  server.kill();
+  ASSERT_TRUE(watch.wait_for(CameraState::kBackingOff));
+  std::this_thread::sleep_for(2500ms);  // several refused attempts: the back-off is at its longest
+  const std::uint64_t before = watch.frames();
+  const std::uint64_t attempts = watch.camera().counters().attempts;
+  server.start();
+  ASSERT_TRUE(watch.wait_for_frames(before + 1));
+  // One attempt may fall into the server's start; the next one finds it.
+  EXPECT_LE(watch.camera().counters().attempts, attempts + 2);
+  bool refused = false;
+  for (const StateChange& change : watch.changes())
+    refused = refused || change.reason == server.url("/plain") + ": Connection refused";
+  EXPECT_TRUE(refused);
+  EXPECT_EQ(watch.disorder(), "");
+  expect_balanced(watch);
+}
+
+TEST(Rtsp, NoSuchStream) {
+  RtspServer server;
+  GANTRY_NEEDS_SERVER(server);
+  Watch watch(quick_camera(server.url("/nowhere")));
+  ASSERT_TRUE(watch.wait_for(CameraState::kFailed));
+  EXPECT_EQ(watch.changes().front().reason,
+            server.url("/nowhere") + ": the server has no such stream; check the path in the URL");
+}
+
+TEST(Rtsp, ResolutionChangesInMidStream) {
+  RtspServer server;
+  GANTRY_NEEDS_SERVER(server);
+  Watch watch(quick_camera(server.url("/resize")));
+  for (int i = 0; i < 400 && watch.sizes().size() < 3; ++i) std::this_thread::sleep_for(50ms);
+  const std::vector<std::pair<int, int>> sizes = watch.sizes();
+  ASSERT_GE(sizes.size(), 3U);
+  EXPECT_EQ(sizes[0], (std::pair{320, 240}));
+  EXPECT_EQ(sizes[1], (std::pair{640, 360}));
+  EXPECT_EQ(sizes[2], (std::pair{320, 240}));
+  EXPECT_EQ(watch.camera().counters().connections, 1U);
+  EXPECT_EQ(watch.disorder(), "");
+  expect_balanced(watch);
+}
+
+TEST(Rtsp, DamagedVideoIsCountedAndTheCameraStays) {
+  RtspServer server;
+  GANTRY_NEEDS_SERVER(server);
+  Watch watch(quick_camera(server.url("/broken")));
+  ASSERT_TRUE(watch.wait_for(CameraState::kLive));
+  for (int i = 0; i < 400; ++i) {
+    const FrameCounts counts = watch.counts();
+    if (counts[Outcome::kDecodeError] + watch.camera().counters().concealed > 0) break;
+    std::this_thread::sleep_for(50ms);
+  }
+  EXPECT_GT(watch.counts()[Outcome::kDecodeError] + watch.camera().counters().concealed, 0U);
+  expect_balanced(watch);
+}
+
+/// Listens and answers each connection with bytes that mean nothing.
+class GarbageServer {
+ public:
+  GarbageServer() {
+    listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address);
+    listen(listener_, 8);
+    socklen_t length = sizeof address;
+    getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &length);
+    port_ = ntohs(address.sin_port);
+    thread_ = std::thread([this] {
+      for (int client; (client = accept(listener_, nullptr, nullptr)) >= 0; close(client)) {
+        std::vector<unsigned char> noise(200'000);
+        unsigned state = 12345;
+        for (unsigned char& byte : noise)
+          byte = static_cast<unsigned char>((state = state * 1664525U + 1013904223U) >> 24);
+        send(client, noise.data(), noise.size(), MSG_NOSIGNAL);
+      }
+    });
+  }
+  ~GarbageServer() {
+    shutdown(listener_, SHUT_RDWR);
+    thread_.join();
+    close(listener_);
+  }
+  int port() const { return port_; }
+
+ private:
+  int listener_ = -1;
+  int port_ = 0;
+  std::thread thread_;
+};
+
+TEST(Rtsp, GarbageNeverGoesLive) {
+  GarbageServer garbage;
+  for (const char* scheme : {"rtsp", "http", "tcp"}) {
+    CameraOptions options = quick_camera(std::string(scheme) + "://127.0.0.1:" + std::to_string(garbage.port()) + "/x");
+    options.source.connect_timeout = 2s;
+    Watch watch(std::move(options));
+    const auto ready = [&] { return watch.camera().counters().attempts >= 3; };
+    for (int i = 0; i < 400 && !ready(); ++i) std::this_thread::sleep_for(50ms);
+    EXPECT_TRUE(ready()) << scheme;
+    watch.camera().stop();
+    EXPECT_FALSE(watch.wait_for(CameraState::kLive, 0ms)) << scheme;
+    EXPECT_EQ(watch.counts().published(), 0U);
+  }
+}
+
+TEST(Rtsp, RefusedConnectionBacksOffFurtherEachTime) {
+  int port = 0;
+  {
+    GarbageServer reserved;
+    port = reserved.port();
+  }
+  Watch watch(quick_camera("rtsp://127.0.0.1:" + std::to_string(port) + "/x"));
+  for (int i = 0; i < 400 && watch.camera().counters().attempts < 5; ++i) std::this_thread::sleep_for(50ms);
+  watch.camera().stop();
+  std::vector<Duration> waits;
+  for (const StateChange& change : watch.changes())
+    if (change.to == CameraState::kBackingOff) waits.push_back(change.retry_in);
+  ASSERT_GE(waits.size(), 4U);
+  constexpr std::chrono::milliseconds kPeriods[] = {100ms, 200ms, 400ms, 400ms};
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_LE(waits[i], kPeriods[i]);
+    EXPECT_GE(waits[i], kPeriods[i] / 2);
+  }
+}
+
+/// Accepts and says nothing: only a hard time-out ends the wait.
+TEST(Rtsp, SilentServerEndsWithTheConnectTimeout) {
+  const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address);
+  listen(listener, 8);
+  socklen_t length = sizeof address;
+  getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length);
+  const std::string url = "rtsp://127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/x";
+  CameraOptions options = quick_camera(url);
+  options.source.connect_timeout = 700ms;
+  const auto begin = std::chrono::steady_clock::now();
+  {
+    Watch watch(std::move(options));
+    ASSERT_TRUE(watch.wait_for(CameraState::kBackingOff));
+    EXPECT_GE(std::chrono::steady_clock::now() - begin, 700ms);
+    EXPECT_EQ(watch.changes().front().reason,
+              url + ": no video within 0.700 s (connect_timeout); is the camera reachable?");
+    ASSERT_TRUE(watch.wait_for(CameraState::kConnecting, 20s, 1));
+  }
+  // Destroyed while it waited for the server again: cancelling must not wait for the time-out.
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 15s);
+  close(listener);
+}
+
+}  // namespace
+}  // namespace gantry::media
