@@ -279,8 +279,10 @@ bool FfmpegDecoder::hand_out(Frame& out) {
 
   PictureLoan picture;
   if (!describe(*frame_, out.image)) {
-    picture = copies_.borrow(Converter::target_of(*frame_), frame_->width, frame_->height);
-    if (!picture || !convert_(*frame_, *picture.frame)) return false;
+    picture = copies_.borrow(nearest_format(*frame_), frame_->width, frame_->height);
+    if (!picture) return false;
+    keep_colour(*frame_, *picture.frame);
+    if (!convert_(*frame_, *picture.frame)) return false;
   }
   if (!orientation.upright()) {
     const AVFrame& from = picture ? *picture.frame : *frame_;

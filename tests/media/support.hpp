@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "gantry/core/errors.hpp"
 #include "gantry/media/decoder.hpp"
 #include "gantry/media/source_factory.hpp"
 
