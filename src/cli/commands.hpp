@@ -19,5 +19,6 @@ void print_error(const char* message);
 void add_detect(CLI::App& app, int& exit_code);
 void add_config(CLI::App& app, int& exit_code);
 void add_engine(CLI::App& app, int& exit_code);
+void add_simulate(CLI::App& app, int& exit_code);
 
 }  // namespace gantry::cli
