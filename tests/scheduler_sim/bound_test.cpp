@@ -15,8 +15,9 @@ namespace {
 
 constexpr VirtualNs kMs = 1'000'000;
 
-/// The best that one device can do with the frames of `mask`, by trying every schedule: at each moment at which starting
-/// could be best (the device has just become free, or a frame arrives) every subset that has arrived, or waiting.
+/// The best that one device can do with the frames of `mask`, by trying every schedule: at each moment at which
+/// starting could be best (the device has just become free, or a frame arrives) every subset that has arrived, or
+/// waiting.
 class BestSchedule {
  public:
   BestSchedule(const std::vector<WorkFrame>& frames, const DeviceModel& device, double cap_ns)

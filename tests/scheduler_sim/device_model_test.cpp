@@ -9,6 +9,10 @@ namespace {
 
 constexpr VirtualNs kMs = 1'000'000;
 
+double ms(VirtualNs at_ns) {
+  return static_cast<double>(at_ns) / static_cast<double>(kMs);
+}
+
 Scenario one_device(double noise = 0) {
   Scenario scenario;
   scenario.duration_s = 10;
@@ -30,9 +34,9 @@ TEST(DeviceModel, SlowDownStretchesWhatFallsIntoIt) {
   scenario.events = {{.kind = DeviceEvent::Kind::kSlowDown, .device = 0, .at_s = 1, .for_s = 1, .factor = 3}};
   const DeviceModel device(scenario, 0, 1);
   const double cost = device.cost_ns(0, 8);  // 12 ms
-  EXPECT_NEAR(device.finish(1100 * kMs, cost), 1136 * kMs, 10);
-  EXPECT_NEAR(device.finish(994 * kMs, cost), 1018 * kMs, 10);   // 6 ms before, 6 ms at a third
-  EXPECT_NEAR(device.finish(1994 * kMs, cost), 2010 * kMs, 10);  // 6 ms at a third of the speed, 10 ms after
+  EXPECT_NEAR(ms(device.finish(1100 * kMs, cost)), 1136, 1e-5);
+  EXPECT_NEAR(ms(device.finish(994 * kMs, cost)), 1018, 1e-5);   // 6 ms before, 6 ms at a third
+  EXPECT_NEAR(ms(device.finish(1994 * kMs, cost)), 2010, 1e-5);  // 6 ms at a third of the speed, 10 ms after
 }
 
 TEST(DeviceModel, FaultsAreMergedAndStopWork) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -66,8 +67,7 @@ TEST(Scenario, EachSetupScalesTheTraffic) {
 }
 
 TEST(Scenario, ShortFormScalesTheScript) {
-  const std::string text =
-      kGood + "short_duration_s: 1\nevents:\n  - {kind: fault, device: 0, at_s: 5, for_s: 2}\n";
+  const std::string text = kGood + "short_duration_s: 1\nevents:\n  - {kind: fault, device: 0, at_s: 5, for_s: 2}\n";
   const Scenario scenario = parse_scenarios(text, "x.yaml", Length::kShort).front();
   EXPECT_DOUBLE_EQ(scenario.duration_s, 1);
   EXPECT_DOUBLE_EQ(scenario.events.front().at_s, 0.5);
@@ -79,6 +79,7 @@ struct BadCase {
   std::string name;
   std::string text;
   std::vector<std::string> says;
+  friend void PrintTo(const BadCase& bad, std::ostream* out) { *out << bad.name; }
 };
 
 class BadScenario : public testing::TestWithParam<BadCase> {};
@@ -121,7 +122,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"odd_size", kGood + "shapes: [{size: 100x100}]\n", {"shapes[0].size", "'100x100'", "multiple of 32"}},
         BadCase{"short_longer_than_full", kGood + "short_duration_s: 11\n", {"short_duration_s", "11", "0.01 to 10"}},
         BadCase{"not_yaml", "name: [", {"x.yaml:", "YAML"}}, BadCase{"empty", "", {"x.yaml:1", "mapping"}}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& test) { return test.param.name; });
 
 TEST(Scenario, MissingFileIsNamed) {
   EXPECT_THROW(

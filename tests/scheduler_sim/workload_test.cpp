@@ -38,7 +38,8 @@ bool same(const Workload& a, const Workload& b) {
 }
 
 TEST(Workload, IsTheSameForTheSameSeedAndAnotherForAnother) {
-  const Scenario scenario = scenario_of({.count = 20, .fps_low = 5, .fps_high = 60, .jitter_ms = 2, .urgent_share = 0.1});
+  const Scenario scenario =
+      scenario_of({.count = 20, .fps_low = 5, .fps_high = 60, .jitter_ms = 2, .urgent_share = 0.1});
   EXPECT_TRUE(same(make_workload(scenario, 7), make_workload(scenario, 7)));
   EXPECT_FALSE(same(make_workload(scenario, 7), make_workload(scenario, 8)));
 }
@@ -48,7 +49,7 @@ TEST(Workload, PeriodicCamerasKeepTheirPeriod) {
   for (CameraId camera = 0; camera < 3; ++camera) {
     const auto times = times_of(workload, camera);
     EXPECT_EQ(times.size(), 250);
-    for (std::size_t i = 1; i < times.size(); ++i) EXPECT_NEAR(times[i] - times[i - 1], 40'000'000, 1);
+    for (std::size_t i = 1; i < times.size(); ++i) EXPECT_LE(std::abs(times[i] - times[i - 1] - 40'000'000), 1);
     EXPECT_EQ(workload.cameras[camera].period_ns, 40'000'000);
   }
 }
@@ -75,13 +76,13 @@ TEST(Workload, AlignedCamerasSendTogether) {
 TEST(Workload, SpreadCamerasSendEvenly) {
   const Workload workload = make_workload(scenario_of({.count = 10, .phase = PhaseRule::kSpread}), 1);
   for (std::size_t i = 1; i < workload.frames.size(); ++i) {
-    EXPECT_NEAR(workload.frames[i].at_ns - workload.frames[i - 1].at_ns, 3'333'333, 2);
+    EXPECT_LE(std::abs(workload.frames[i].at_ns - workload.frames[i - 1].at_ns - 3'333'333), 2);
   }
 }
 
 TEST(Workload, PoissonKeepsMeanAndVariance) {
-  const Workload workload =
-      make_workload(scenario_of({.count = 100, .fps_low = 10, .fps_high = 10, .process = ArrivalProcess::kPoisson}, 50), 3);
+  const Workload workload = make_workload(
+      scenario_of({.count = 100, .fps_low = 10, .fps_high = 10, .process = ArrivalProcess::kPoisson}, 50), 3);
   std::vector<double> counts(500);  // of 100 ms
   for (const WorkFrame& frame : workload.frames) ++counts[std::min<VirtualNs>(frame.at_ns / 100'000'000, 499)];
   double mean = 0;

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "gantry/core/errors.hpp"
+#include "gantry/scheduler/gantry_policy.hpp"
 
 namespace gantry::scheduler::sim {
 
@@ -16,8 +17,11 @@ struct Named {
 };
 
 const std::array kPolicies{
-    Named{"fixed_timeout", [] { return make_fixed_timeout(); }}, Named{"triton", [] { return make_triton(); }},
-    Named{"clockwork", [] { return make_clockwork(); }},         Named{"nexus", [] { return make_nexus(); }},
+    Named{"gantry", []() -> std::unique_ptr<Policy> { return std::make_unique<GantryPolicy>(); }},
+    Named{"fixed_timeout", [] { return make_fixed_timeout(); }},
+    Named{"triton", [] { return make_triton(); }},
+    Named{"clockwork", [] { return make_clockwork(); }},
+    Named{"nexus", [] { return make_nexus(); }},
     Named{"lockstep", [] { return make_lockstep(); }},
 };
 

@@ -34,7 +34,7 @@ std::string YamlSection::full_key(const std::string& key) const {
 }
 
 void YamlSection::complain_at(const YAML::Node& node, const std::string& key, const std::string& what) const {
-  const int line = node.IsDefined() ? node.Mark().line : node_.Mark().line;
+  const int line = std::max(0, node.IsDefined() ? node.Mark().line : node_.Mark().line);  // -1 in an empty file
   const std::string name = full_key(key);
   throw ConfigError(fmt::format("{}:{}: {}{}{}", file_, line + 1, name, name.empty() ? "" : ": ", what));
 }
