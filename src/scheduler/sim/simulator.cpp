@@ -197,6 +197,7 @@ class Run {
     if (!(running.up && running.frames.empty()))
       blame(fmt::format("launches on device {}, busy or down", launch.device));
     if (!(size >= 1 && size <= device.max_batch())) blame(fmt::format("launches a batch of {}", size));
+    if (launch.shape >= scenario_.shapes.size()) blame(fmt::format("launches shape {}, which is none", launch.shape));
     const double cost = device.cost_ns(launch.shape, size);
     running.frames.assign(launch.frames.begin(), launch.frames.end());
     running.batch = launch.batch;
