@@ -89,7 +89,7 @@ std::optional<Response> Guard::identify(Request& request, Client& client) {
 
 std::optional<Response> Guard::refuse(Request& request, const Route& route, bool websocket, Now now) {
   Client& c = client(request.peer, now);
-  if (route.role != Role::kNone && c.failures >= options_.failures_per_minute_per_peer)
+  if (route.role != Role::kNone && c.failures > options_.failures_per_minute_per_peer - 0.5)
     return problem(429, "Too Many Requests", "too many wrong credentials from this address; wait a minute");
   if (auto refused = identify(request, c)) {
     if (route.role == Role::kNone) return std::nullopt;

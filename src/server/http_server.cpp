@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -92,6 +92,15 @@ class HttpServer::Impl {
 
   void stop() {
     if (!thread_.joinable()) return;
+    // Close every connection and let its session unwind; what a handler still holds on to is abandoned.
+    net::post(*shared_->io, [this] {
+      error_code ignored;
+      acceptor_.close(ignored);
+      for (auto& connection : shared_->connections) connection.stream->close();
+    });
+    const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds{3};
+    while (shared_->connection_count.load() > 0 && std::chrono::steady_clock::now() < patience)
+      std::this_thread::sleep_for(std::chrono::milliseconds{5});
     shared_->io->stop();
     thread_.join();
   }

@@ -51,6 +51,41 @@ class Waker : public std::enable_shared_from_this<Waker> {
   std::atomic<bool> pending_{false};
 };
 
+/// Ends a read that takes too long, and leaves the connection open for the answer that says so. (The stream's own
+/// time-out closes it.)
+class ReadLimit {
+ public:
+  ReadLimit(Shared& shared, beast::tcp_stream& stream, std::chrono::milliseconds limit)
+      : state_(std::make_shared<State>(*shared.io)) {
+    stream.expires_never();
+    state_->timer.expires_after(limit);
+    state_->timer.async_wait([state = state_, &stream](error_code cancelled) {
+      if (cancelled || state->over) return;
+      state->fired = true;
+      stream.cancel();
+    });
+  }
+  ~ReadLimit() {
+    state_->over = true;
+    state_->timer.cancel();
+  }
+  ReadLimit(const ReadLimit&) = delete;
+  ReadLimit& operator=(const ReadLimit&) = delete;
+  /// `error` as it should be reported.
+  [[nodiscard]] error_code result(error_code error) const {
+    return error && state_->fired ? error_code(beast::error::timeout) : error;
+  }
+
+ private:
+  struct State {
+    explicit State(net::io_context& io) : timer(io) {}
+    net::steady_timer timer;
+    bool fired = false;
+    bool over = false;
+  };
+  std::shared_ptr<State> state_;
+};
+
 /// How often a waiting stream looks whether its token still holds.
 inline constexpr std::chrono::milliseconds kTokenCheck{1000};
 
@@ -61,7 +96,10 @@ class Session {
       : shared_(std::move(shared)), socket_(socket), peer_(std::move(peer)), connection_(connection) {}
 
   net::awaitable<void> run() {
-    while (co_await one_request()) {
+    // A condition that awaits, in a loop or a short-circuit, is miscompiled by g++ 12: await first, then decide.
+    for (;;) {
+      const bool goes_on = co_await one_request();
+      if (!goes_on) break;
     }
   }
 
@@ -90,11 +128,14 @@ class Session {
       mark(false);
     }
     first_ = false;
-    tcp().expires_after(options().header_timeout);
     Parser parser;
     parser.header_limit(static_cast<std::uint32_t>(options().max_header_bytes));
     parser.body_limit(boost::none);
-    co_await http::async_read_header(socket_, buffer_, parser, net::redirect_error(net::use_awaitable, error));
+    {
+      const ReadLimit limit(*shared_, tcp(), options().header_timeout);
+      co_await http::async_read_header(socket_, buffer_, parser, net::redirect_error(net::use_awaitable, error));
+      error = limit.result(error);
+    }
     if (error) {
       co_await refuse_malformed(error);
       co_return false;
@@ -109,22 +150,25 @@ class Session {
       shared_->refused_requests.fetch_add(1, std::memory_order_relaxed);
       const bool has_body = parser.chunked() || parser.content_length().value_or(0) > 0;
       const bool keep = parser.keep_alive() && !has_body;
-      if (!co_await write(request, *refusal, keep)) co_return false;
-      co_return keep;
+      const bool written = co_await write(request, *refusal, keep);
+      co_return written&& keep;
     }
     if (upgrade) {
       co_await serve_websocket(parser.release(), request, *route);
       co_return false;
     }
     const bool keep_alive = parser.keep_alive();
-    if (!parser.is_done() && !co_await read_body(parser, request, *route)) co_return false;
+    if (!parser.is_done()) {
+      const bool complete = co_await read_body(parser, request, *route);
+      if (!complete) co_return false;
+    }
     Response response = co_await answer(*route, request);
     if (response.stream) {
       co_await write_stream(request, response);
       co_return false;
     }
-    if (!co_await write(request, response, keep_alive)) co_return false;
-    co_return keep_alive;
+    const bool written = co_await write(request, response, keep_alive);
+    co_return written&& keep_alive;
   }
 
   /// Fills `request` and `route`, or says why the request is refused before its body is read.
@@ -175,14 +219,17 @@ class Session {
     const bool expects = beast::iequals(parser.get()[http::field::expect], "100-continue");
     http::request_parser<http::string_body> body(std::move(parser));
     body.body_limit(route.max_body_bytes);
-    tcp().expires_after(options().body_timeout);
     if (expects) {
       static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
       co_await net::async_write(socket_, net::buffer(kContinue.data(), kContinue.size()),
                                 net::redirect_error(net::use_awaitable, error));
       if (error) co_return false;
     }
-    co_await http::async_read(socket_, buffer_, body, net::redirect_error(net::use_awaitable, error));
+    {
+      const ReadLimit limit(*shared_, tcp(), options().body_timeout);
+      co_await http::async_read(socket_, buffer_, body, net::redirect_error(net::use_awaitable, error));
+      error = limit.result(error);
+    }
     if (error) {
       co_await refuse_malformed(error);
       co_return false;
@@ -262,7 +309,7 @@ class Session {
     response.stream->on_ready(waker->function());
     std::string data;
     auto checked = std::chrono::steady_clock::now();
-    while (!error) {
+    while (!error && tcp().socket().is_open()) {
       const auto now = std::chrono::steady_clock::now();
       if (now - checked > kTokenCheck) {
         checked = now;
@@ -309,7 +356,7 @@ class Session {
     net::co_spawn(*shared_->io, read_messages(*ws, response.stream, reading, wake), net::detached);
     std::string message;
     auto checked = std::chrono::steady_clock::now();
-    while (!error && *reading) {
+    while (!error && *reading && tcp().socket().is_open()) {
       const auto now = std::chrono::steady_clock::now();
       if (now - checked > kTokenCheck) {
         checked = now;
