@@ -225,95 +225,122 @@ std::vector<Known> infer_conv(const Call& call, In in) {
   return {{{x[0], w[0], h, wd}, true, nullptr}};
 }
 
-struct ConvGeometry {
-  std::int64_t channels;  // of one group's input
-  std::int64_t h, w, out_h, out_w;
-  Window window;
+/// One image and group, zero-padded and dealt out into stride x stride phases, so that every tap of every stride reads
+/// a phase's plane at a fixed distance and an output map is one long row of `pitch` columns a line.
+class Phases {
+ public:
+  Phases(const Window& win, std::int64_t channels, std::int64_t h, std::int64_t w, std::int64_t out_h,
+         std::int64_t out_w)
+      : win_(win), channels_(channels), h_(h), w_(w) {
+    rows_ = out_h + (win.kernel_h - 1) * win.dilation_h / win.stride_h + 1;
+    pitch_ = out_w + (win.kernel_w - 1) * win.dilation_w / win.stride_w;
+    plane_ = rows_ * pitch_;
+    for (std::int64_t ky = 0; ky < win.kernel_h; ++ky)
+      for (std::int64_t kx = 0; kx < win.kernel_w; ++kx) {
+        const std::int64_t y = ky * win.dilation_h;
+        const std::int64_t x = kx * win.dilation_w;
+        const std::int64_t phase = y % win.stride_h * win.stride_w + x % win.stride_w;
+        taps_.push_back(phase * channels * plane_ + y / win.stride_h * pitch_ + x / win.stride_w);
+      }
+    values_.resize(static_cast<std::size_t>(win.stride_h * win.stride_w * channels * plane_ + kOverread));
+  }
+
+  void fill(const float* image) {
+    float* to = values_.data();
+    for (std::int64_t py = 0; py < win_.stride_h; ++py)
+      for (std::int64_t px = 0; px < win_.stride_w; ++px)
+        for (std::int64_t c = 0; c < channels_; ++c)
+          for (std::int64_t row = 0; row < rows_; ++row)
+            for (std::int64_t column = 0; column < pitch_; ++column) {
+              const std::int64_t y = row * win_.stride_h + py - win_.top;
+              const std::int64_t x = column * win_.stride_w + px - win_.left;
+              const bool inside = y >= 0 && y < h_ && x >= 0 && x < w_;
+              *to++ = inside ? image[(c * h_ + y) * w_ + x] : 0.0F;
+            }
+  }
+
+  static constexpr std::int64_t kOverread = 32;  ///< floats that a tile may look at behind the last plane
+  [[nodiscard]] std::int64_t pitch() const noexcept { return pitch_; }
+  [[nodiscard]] std::int64_t plane() const noexcept { return plane_; }
+  [[nodiscard]] std::int64_t channels() const noexcept { return channels_; }
+  [[nodiscard]] const float* values() const noexcept { return values_.data(); }
+  [[nodiscard]] const std::vector<std::int64_t>& taps() const noexcept { return taps_; }
+
+ private:
+  Window win_;
+  std::int64_t channels_, h_, w_;
+  std::int64_t rows_ = 0, pitch_ = 0, plane_ = 0;
+  std::vector<std::int64_t> taps_;  ///< where each tap's plane of channel 0 starts
+  std::vector<float> values_;
 };
 
-/// Four output channels of one image and group: their accumulators, a row at a time, stay in L1.
-GANTRY_INLINE void conv_four_loop(const ConvGeometry& g, const float* x, const float* const weights[4],
+constexpr std::int64_t kRun = 24;  // outputs of one tile, next to each other: three vectors
+
+/// Four output channels by kRun outputs from `first` on, all channels and taps summed in registers.
+GANTRY_INLINE void conv_tile_loop(const Phases& in, std::int64_t first, const float* const weights[4],
                                   const float bias[4], float* const out[4]) {
-  const Window& win = g.window;
-  for (std::int64_t oy = 0; oy < g.out_h; ++oy) {
-    float* const row[4] = {out[0] + oy * g.out_w, out[1] + oy * g.out_w, out[2] + oy * g.out_w, out[3] + oy * g.out_w};
-    for (int j = 0; j < 4; ++j) std::fill_n(row[j], g.out_w, bias[j]);
-    for (std::int64_t c = 0; c < g.channels; ++c)
-      for (std::int64_t ky = 0; ky < win.kernel_h; ++ky) {
-        const std::int64_t iy = oy * win.stride_h + ky * win.dilation_h - win.top;
-        if (iy < 0 || iy >= g.h) continue;
-        for (std::int64_t kx = 0; kx < win.kernel_w; ++kx) {
-          const std::int64_t shift = kx * win.dilation_w - win.left;
-          const std::int64_t begin = shift >= 0 ? 0 : (-shift + win.stride_w - 1) / win.stride_w;
-          const std::int64_t end = std::min(g.out_w, (g.w - 1 - shift) / win.stride_w + 1);
-          const float* from = x + (c * g.h + iy) * g.w + shift;
-          const std::int64_t tap = (c * win.kernel_h + ky) * win.kernel_w + kx;
-          const float w0 = weights[0][tap];
-          const float w1 = weights[1][tap];
-          const float w2 = weights[2][tap];
-          const float w3 = weights[3][tap];
-          float* __restrict r0 = row[0];
-          float* __restrict r1 = row[1];
-          float* __restrict r2 = row[2];
-          float* __restrict r3 = row[3];
-          const std::int64_t stride = win.stride_w;
-          if (stride == 1) {
-            for (std::int64_t ox = begin; ox < end; ++ox) {
-              const float v = from[ox];
-              r0[ox] += w0 * v;
-              r1[ox] += w1 * v;
-              r2[ox] += w2 * v;
-              r3[ox] += w3 * v;
-            }
-          } else {
-            for (std::int64_t ox = begin; ox < end; ++ox) {
-              const float v = from[ox * stride];
-              r0[ox] += w0 * v;
-              r1[ox] += w1 * v;
-              r2[ox] += w2 * v;
-              r3[ox] += w3 * v;
-            }
-          }
-        }
+  Vector8 acc[4][3];
+  for (int j = 0; j < 4; ++j)
+    for (Vector8& v : acc[j]) v = Vector8{} + bias[j];
+  const std::size_t taps = in.taps().size();
+  for (std::int64_t c = 0; c < in.channels(); ++c)
+    for (std::size_t t = 0; t < taps; ++t) {
+      const float* from = in.values() + in.taps()[t] + c * in.plane() + first;
+      const std::size_t w = static_cast<std::size_t>(c) * taps + t;
+      Vector8 v0, v1, v2;
+      load(v0, from);
+      load(v1, from + 8);
+      load(v2, from + 16);
+      for (int j = 0; j < 4; ++j) {
+        acc[j][0] += v0 * weights[j][w];
+        acc[j][1] += v1 * weights[j][w];
+        acc[j][2] += v2 * weights[j][w];
       }
-  }
+    }
+  for (int j = 0; j < 4; ++j) std::memcpy(out[j] + first, acc[j], sizeof(acc[j]));
 }
-GANTRY_AVX2 void conv_four_avx2(const ConvGeometry& g, const float* x, const float* const weights[4],
+GANTRY_AVX2 void conv_tile_avx2(const Phases& in, std::int64_t first, const float* const weights[4],
                                 const float bias[4], float* const out[4]) {
-  conv_four_loop(g, x, weights, bias, out);
+  conv_tile_loop(in, first, weights, bias, out);
+}
+void conv_tile_plain(const Phases& in, std::int64_t first, const float* const weights[4], const float bias[4],
+                     float* const out[4]) {
+  conv_tile_loop(in, first, weights, bias, out);
 }
 
 void compute_conv(const Call& call, Values in, Out out) {
   const Dims& xd = in[0]->dims;
   const Dims& wd = in[1]->dims;
   const std::int64_t groups = call.node.integer("group", 1);
-  ConvGeometry g{wd[1], xd[2], xd[3], out[0].dims[2], out[0].dims[3], window_of(call, xd, wd[2], wd[3])};
-  const std::int64_t out_plane = g.out_h * g.out_w;
-  const std::int64_t in_plane = g.h * g.w;
-  const Window& win = g.window;
-  if (wd[2] * wd[3] == 1 && win.stride_h * win.stride_w == 1 && out_plane == in_plane) {
-    g.h = g.out_h = 1;  // every pixel alone: one long row vectorises best
-    g.w = g.out_w = in_plane;
-  }
+  const std::int64_t out_h = out[0].dims[2];
+  const std::int64_t out_w = out[0].dims[3];
+  Phases phases(window_of(call, xd, wd[2], wd[3]), wd[1], xd[2], xd[3], out_h, out_w);
+  const std::int64_t line = out_h * phases.pitch();
   const std::int64_t per_group = wd[0] / groups;
-  const std::int64_t taps = wd[1] * wd[2] * wd[3];
+  const std::int64_t depth = wd[1] * wd[2] * wd[3];
   const float* bias = in.size() > 2 && in[2] != nullptr ? in[2]->floats().data() : nullptr;
-  std::vector<float> spare(static_cast<std::size_t>(out_plane));
+  const auto tile = has_avx2() ? conv_tile_avx2 : conv_tile_plain;
+  std::vector<float> lines(static_cast<std::size_t>(4 * (line + kRun)));
   for (std::int64_t n = 0; n < xd[0]; ++n)
-    for (std::int64_t group = 0; group < groups; ++group)
+    for (std::int64_t group = 0; group < groups; ++group) {
+      phases.fill(in[0]->floats().data() + (n * xd[1] + group * wd[1]) * xd[2] * xd[3]);
       for (std::int64_t first = 0; first < per_group; first += 4) {
         const float* weights[4];
         float* results[4];
         float biases[4];
         for (std::int64_t j = 0; j < 4; ++j) {
           const std::int64_t o = group * per_group + std::min(first + j, per_group - 1);
-          weights[j] = in[1]->floats().data() + o * taps;
-          results[j] = first + j < per_group ? out[0].floats().data() + (n * wd[0] + o) * out_plane : spare.data();
+          weights[j] = in[1]->floats().data() + o * depth;
           biases[j] = bias == nullptr ? 0.0F : bias[o];
+          results[j] = lines.data() + j * (line + kRun);
         }
-        (has_avx2() ? conv_four_avx2 : conv_four_loop)(
-            g, in[0]->floats().data() + (n * xd[1] + group * wd[1]) * in_plane, weights, biases, results);
+        for (std::int64_t i = 0; i < line; i += kRun) tile(phases, i, weights, biases, results);
+        for (std::int64_t j = 0; j < std::min<std::int64_t>(4, per_group - first); ++j) {
+          float* to = out[0].floats().data() + (n * wd[0] + group * per_group + first + j) * out_h * out_w;
+          for (std::int64_t y = 0; y < out_h; ++y) std::copy_n(results[j] + y * phases.pitch(), out_w, to + y * out_w);
+        }
       }
+    }
 }
 
 // -- BatchNormalization, MaxPool, Resize

@@ -28,7 +28,7 @@ enum class DataType : std::uint8_t { kFloat32, kFloat16, kInt8, kFloat8E4M3 };
   return type == DataType::kFloat32 ? 4 : type == DataType::kFloat16 ? 2 : 1;
 }
 
-/// One activation map of one image; a batch's images follow each other.
+/// One activation map of one image; a batch's images follow each other, bytes() apart.
 struct Buffer {
   std::string name;  ///< the ONNX tensor that it holds as a whole
   int height = 0;
@@ -153,7 +153,7 @@ struct Block {
 };
 
 /// Ops that run over the batch in sub-batches of `sub_batch` images so that what they pass on stays in L2; 0: the whole
-/// batch at once. Segments follow each other and cover all ops.
+/// batch at once, as in the last segment always. Segments follow each other and cover all ops.
 struct Segment {
   int first_op = 0;
   int op_count = 0;

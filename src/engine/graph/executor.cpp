@@ -1,0 +1,120 @@
+#include "gantry/engine/graph/executor.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+#include "engine/graph/packed_conv.hpp"
+#include "gantry/core/expects.hpp"
+
+namespace gantry::graph {
+namespace {
+
+Plan in_float32(Plan plan, PlanOptions::Order order) {
+  for (Buffer& buffer : plan.buffers) buffer.type = DataType::kFloat32;
+  assign_arena(plan, order);
+  return plan;
+}
+
+}  // namespace
+
+class CpuExecutor::Steps {
+ public:
+  explicit Steps(const Plan& plan) {
+    for (const Op& op : plan.ops) {
+      const auto* conv = op.as<ConvOp>();
+      convs_.push_back(conv == nullptr ? std::nullopt : std::optional<PackedConv>(*conv));
+    }
+  }
+  [[nodiscard]] const PackedConv& conv(std::size_t op) const { return *convs_[op]; }
+
+ private:
+  std::vector<std::optional<PackedConv>> convs_;
+};
+
+CpuExecutor::CpuExecutor(Plan plan, PlanOptions::Order order)
+    : plan_(in_float32(std::move(plan), order)), steps_(std::make_unique<Steps>(plan_)) {}
+CpuExecutor::~CpuExecutor() = default;
+
+void CpuExecutor::run(std::span<const float> images_nchw, int batch, const Observer& observer) {
+  const Buffer& input = plan_.buffers[static_cast<std::size_t>(plan_.input.buffer)];
+  const std::size_t pixels = static_cast<std::size_t>(input.height) * static_cast<std::size_t>(input.width);
+  GANTRY_EXPECTS(batch >= 1 && images_nchw.size() == static_cast<std::size_t>(batch) * 3 * pixels,
+                 "images are [batch][3][height][width] of the plan's shape");
+  batch_ = batch;
+  constexpr float kUnwritten = std::numeric_limits<float>::quiet_NaN();
+  const auto pitch = static_cast<std::size_t>(input.pitch);
+  input_.assign(static_cast<std::size_t>(batch) * pixels * pitch, kUnwritten);
+  arena_.assign(plan_.arena_bytes(batch) / sizeof(float), kUnwritten);
+  for (std::size_t n = 0; n < static_cast<std::size_t>(batch); ++n)
+    for (std::size_t c = 0; c < 3; ++c)
+      for (std::size_t p = 0; p < pixels; ++p)
+        input_[(n * pixels + p) * pitch + c] = images_nchw[(n * 3 + c) * pixels + p];
+
+  for (const Segment& segment : plan_.segments) {
+    const int step = segment.images(batch);
+    for (int first = 0; first < batch; first += step)
+      for (int i = segment.first_op; i < segment.first_op + segment.op_count; ++i)
+        for (int image = first; image < std::min(batch, first + step); ++image) {
+          run_op(static_cast<std::size_t>(i), image);
+          if (observer) observer(i, image);
+        }
+  }
+}
+
+Map CpuExecutor::mutable_map(const View& view, int image) {
+  const ConstMap found = map(view, image);
+  return {const_cast<float*>(found.data), found.height, found.width, found.channels, found.pitch, found.upsample};
+}
+
+ConstMap CpuExecutor::map(const View& view, int image) const {
+  GANTRY_EXPECTS(image >= 0 && image < batch_, "image " + std::to_string(image) + " is not in the batch");
+  const Buffer& buffer = plan_.buffers[static_cast<std::size_t>(view.buffer)];
+  const float* base = input_.data();
+  int slot = image;
+  if (!buffer.external) {
+    base = arena_.data() + plan_.offset_of(view.buffer, batch_) / sizeof(float);
+    if (buffer.segment >= 0) slot = image % plan_.segments[static_cast<std::size_t>(buffer.segment)].images(batch_);
+  }
+  base += static_cast<std::size_t>(slot) * buffer.bytes() / sizeof(float) + static_cast<std::size_t>(view.channel);
+  return {base, buffer.height, buffer.width, view.channels, buffer.pitch, view.upsample};
+}
+
+void CpuExecutor::run_op(std::size_t index, int image) {
+  const Op& op = plan_.ops[index];
+  std::vector<ConstMap> in;
+  std::vector<Map> out;
+  for (const View& view : op.inputs) in.push_back(map(view, image));
+  for (const View& view : op.outputs) out.push_back(mutable_map(view, image));
+  if (const auto* conv = op.as<ConvOp>(); conv != nullptr) {
+    const ConstMap residual = conv->residual ? map(*conv->residual, image) : ConstMap{};
+    steps_->conv(index).run(in, conv->residual ? &residual : nullptr, out.front());
+  } else if (const auto* chain = op.as<PoolChainOp>(); chain != nullptr) {
+    pool_chain_reference(*chain, in.front(), out);
+  } else if (const auto* pool = op.as<MaxPoolOp>(); pool != nullptr) {
+    max_pool_reference(*pool, in.front(), out.front());
+  } else if (const auto* attention = op.as<AttentionOp>(); attention != nullptr) {
+    attention_reference(*attention, in.front(), out.front());
+  } else if (op.as<AddOp>() != nullptr) {
+    add_reference(in.at(0), in.at(1), out.front());
+  } else if (op.as<CopyOp>() != nullptr) {
+    copy_reference(in.front(), out.front());
+  }
+}
+
+const DetectOp& CpuExecutor::detect() const {
+  return std::get<DetectOp>(plan_.ops.back().params);
+}
+
+std::vector<ConstMap> CpuExecutor::head_maps(int image) const {
+  std::vector<ConstMap> maps;
+  for (const View& view : plan_.ops.back().inputs) maps.push_back(map(view, image));
+  return maps;
+}
+
+Detections CpuExecutor::detections(int image, const vision::CandidateOptions& options,
+                                   const vision::NmsOptions& nms) const {
+  return detect_reference(detect(), head_maps(image), options, nms);
+}
+
+}  // namespace gantry::graph
