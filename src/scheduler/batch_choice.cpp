@@ -9,7 +9,9 @@ namespace gantry::scheduler {
 namespace {
 
 constexpr int kUrgent = static_cast<int>(Priority::kUrgent);
-constexpr Ns kOverloadHold = 250'000'000;   // how long after the last sign of it overload is taken to last
+constexpr Ns kOverloadHold = 250'000'000;  // how long after the last sign of it overload is taken to last
+constexpr Ns kProbeInterval = 250'000'000;
+constexpr double kProbeSlowdown = 1.2;
 constexpr double kForwardDecayLimit = 500;  // exponent at which attained service is scaled back
 
 constexpr int kSizeSteps[] = {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128, 192, 256};
@@ -18,6 +20,8 @@ constexpr int kSizeSteps[] = {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28
 
 Decision GantryPolicy::Impl::decide(Ns now) {
   launch_.reset();
+  load_.poll(to_time(now));
+  ladder_.poll(to_time(now));
   Ns wait_until = kNsNever;
   const std::size_t n = devices_.size();
   for (std::size_t i = 0; i < n && !launch_; ++i) {
@@ -46,9 +50,11 @@ Decision GantryPolicy::Impl::decide(Ns now) {
 /// @return whether a batch was launched. Sets the device's next_check otherwise.
 bool GantryPolicy::Impl::evaluate(Device& device, Ns now) {
   device.idle = false;
+  device.breaker.poll(to_time(now));
   drop_expired(device, now);
   Ns wait_until = kNsNever;
   if (device.takes_work() && device.has_room()) {
+    if (device.waiting > 0 && probe(device, now)) return true;
     if (device.waiting > 0) drop_unreachable(device, now);
     if (device.waiting > 0) {
       if (choose(device, device, now, wait_until) == Choice::kLaunch) return true;
@@ -62,7 +68,28 @@ bool GantryPolicy::Impl::evaluate(Device& device, Ns now) {
   for (const auto& lanes : device.lanes)
     for (const Lane& lane : lanes)
       if (lane.head != kNil) wait_until = std::min(wait_until, frames_[lane.head].deadline);
-  device.next_check = wait_until;
+  const TimePoint change = device.breaker.next_change();
+  device.next_check = change == kNever ? wait_until : std::min(wait_until, to_ns(change));
+  return false;
+}
+
+/// A device taken for slow gets no work, and without work it could never show that it has recovered: now and then one
+/// frame, of the lowest class and latest deadline, that the device as it was measured at first could still make.
+bool GantryPolicy::Impl::probe(Device& device, Ns now) {
+  if (device.running_count > 0 || now - device.last_launch < kProbeInterval ||
+      latency_.slowdown(device.spec.id) < kProbeSlowdown)
+    return false;
+  for (int cls = kPriorityCount - 1; cls >= 0; --cls) {
+    for (const ShapeId shape : device.shapes) {
+      const Lane& lane = device.lanes[shape][cls];
+      if (lane.tail == kNil) continue;
+      if (static_cast<double>(frames_[lane.tail].deadline - now) < latency_.profiled_ns(device.spec.id, shape, 1))
+        continue;
+      picked_.assign(1, lane.tail);
+      launch(device, shape, now);
+      return true;
+    }
+  }
   return false;
 }
 
@@ -186,7 +213,9 @@ double GantryPolicy::Impl::urgent_limit_ns(Device& runner, ShapeId shape, Ns now
 /// The largest batch that the runner may start now, 1 at least.
 int GantryPolicy::Impl::batch_cap(Device& runner, ShapeId shape, Ns now) {
   const DeviceId id = runner.spec.id;
+  if (runner.on_trial()) return 1;
   int cap = latency_.max_batch(id, shape);
+  if (ladder_.step() >= DegradeLadder::kSmallerBatches) cap = std::max(1, cap / 2);
   const double limit = urgent_limit_ns(runner, shape, now);
   // With fewer than two batches of one in an urgent deadline, no cap could protect it.
   if (limit < static_cast<double>(kNsNever))
@@ -378,9 +407,13 @@ double GantryPolicy::Impl::fair_unit(Ns now) {
 void GantryPolicy::Impl::launch(Device& runner, ShapeId shape, Ns now) {
   tickets_.clear();
   const double unit = fair_unit(now);
+  RunningBatch& batch =
+      *std::find_if(runner.running.begin(), runner.running.end(), [](const RunningBatch& b) { return !b.active; });
+  batch.deadlines.clear();
   for (const FrameIndex index : picked_) {
     WaitingFrame& frame = frames_[index];
     tickets_.push_back(frame.ticket);
+    batch.deadlines.push_back(frame.deadline);
     Camera& camera = cameras_[frame.camera];
     camera.attained += unit / camera.spec.weight;
     camera.last_served = now;
@@ -388,13 +421,15 @@ void GantryPolicy::Impl::launch(Device& runner, ShapeId shape, Ns now) {
     forget(index);
   }
   const int size = static_cast<int>(picked_.size());
-  RunningBatch batch;
+  batch.active = true;
+  batch.lost = false;
   batch.id = next_batch_++;
   batch.shape = shape;
   batch.size = size;
   batch.started = now;
   batch.predicted_end = now + static_cast<Ns>(latency_.mean_ns(runner.spec.id, shape, size));
-  runner.running.push_back(batch);
+  ++runner.running_count;
+  runner.last_launch = now;
   launch_ = Launch{batch.id, runner.spec.id, shape, tickets_, to_time(batch.predicted_end)};
 }
 

@@ -223,6 +223,18 @@ void Dispatcher::stop() {
 void Dispatcher::on_memory(DeviceId device, double used) {
   impl_->core().with_policy([&](Policy& policy, TimePoint now) { policy.on_memory(device, used, now); });
 }
+void Dispatcher::set_wall_time(WallTime wall) {
+  impl_->core().with_policy([&](Policy& policy, TimePoint now) { policy.on_wall_time(wall, now); });
+}
+double Dispatcher::demand_at(WallTime wall) const {
+  return impl_->core().ask_policy([&](const Policy& policy, TimePoint) { return policy.demand_at(wall); });
+}
+std::string Dispatcher::save_profile() const {
+  return impl_->core().ask_policy([](const Policy& policy, TimePoint) { return policy.save(); });
+}
+Result<void> Dispatcher::restore_profile(std::string_view text) {
+  return impl_->core().with_policy([&](Policy& policy, TimePoint) { return policy.restore(text); });
+}
 DispatcherMetrics Dispatcher::metrics() const {
   return impl_->core().metrics();
 }

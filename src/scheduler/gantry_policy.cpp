@@ -38,7 +38,8 @@ void GantryPolicy::Impl::add_device(const DeviceSpec& spec, Ns now) {
   Device& device = devices_[spec.id];
   device.spec = spec;
   device.known = true;
-  device.running.reserve(static_cast<std::size_t>(spec.concurrent_batches));
+  device.running.resize(static_cast<std::size_t>(spec.concurrent_batches));
+  for (RunningBatch& batch : device.running) batch.deadlines.reserve(kMaxBatch);
   device.dirty = true;
   if (shapes_ > 0) prepare_lanes(device, static_cast<ShapeId>(shapes_ - 1));
   for (std::size_t id = 0; id < devices_.size(); ++id) devices_[id].spec.id = static_cast<DeviceId>(id);
@@ -143,6 +144,11 @@ void GantryPolicy::Impl::on_arrival(const Arrival& arrival, Ns now) {
   }
   learn_arrival(*camera, arrival, now);
   const int cls = effective_class(*camera, arrival.priority, now);
+  load_.on_arrivals(1, to_time(now));
+  if (shed_by_ladder(*camera, cls)) {
+    drops_.push_back({arrival.frame, Outcome::kShed});
+    return;
+  }
   const bool emergency = cls == static_cast<int>(Priority::kEmergency);
   if (emergency) {
     if (camera->waiting >= kMaxEmergencyDepth) drop(camera->first, Outcome::kShed);
@@ -286,17 +292,55 @@ void GantryPolicy::Impl::refresh_urgent(Device& device) {
 void GantryPolicy::Impl::on_completion(const Completion& completion, Ns now) {
   if (completion.device >= devices_.size()) return;
   Device& device = devices_[completion.device];
-  const auto batch = std::find_if(device.running.begin(), device.running.end(),
-                                  [&](const RunningBatch& running) { return running.id == completion.batch; });
+  const auto batch = std::find_if(device.running.begin(), device.running.end(), [&](const RunningBatch& running) {
+    return running.active && running.id == completion.batch;
+  });
   if (batch == device.running.end()) return;
   device.dirty = true;
-  if (completion.status == BatchStatus::kTimeout) {
-    batch->lost = true;
+  if (!batch->lost) {
+    const auto before = device.breaker.state();
+    device.breaker.on_batch(completion.status, to_time(now));
+    const auto late = std::count_if(batch->deadlines.begin(), batch->deadlines.end(), [&](Ns d) { return d < now; });
+    ladder_.on_batch(completion.status, batch->size, static_cast<int>(late), to_time(now));
+    if (completion.status == BatchStatus::kOk)
+      latency_.observe(completion.device, batch->shape, batch->size, static_cast<double>(now - batch->started));
+    breaker_changed(device, before, now);
+  }
+  batch->lost = completion.status == BatchStatus::kTimeout;
+  if (batch->lost) return;  // keeps its place until it does come back
+  batch->active = false;
+  --device.running_count;
+}
+
+/// An open breaker moves the device's cameras like its death; a closed one lets them come back.
+void GantryPolicy::Impl::breaker_changed(Device& device, CircuitBreaker::State before, Ns now) {
+  const auto state = device.breaker.state();
+  if (state == before) return;
+  device.dirty = true;
+  if (state == CircuitBreaker::State::kOpen) move_away(device, now);
+  if (state == CircuitBreaker::State::kClosed) rehome_strays(now);
+}
+
+void GantryPolicy::Impl::on_memory(DeviceId id, double used, Ns now) {
+  if (id == kNoDevice) {
+    ladder_.on_memory(used, to_time(now));
     return;
   }
-  if (completion.status == BatchStatus::kOk && !batch->lost)
-    latency_.observe(completion.device, batch->shape, batch->size, static_cast<double>(now - batch->started));
-  device.running.erase(batch);
+  if (id >= devices_.size() || !devices_[id].known) return;
+  Device& device = devices_[id];
+  const auto before = device.breaker.state();
+  device.breaker.on_memory(used, to_time(now));
+  breaker_changed(device, before, now);
+}
+
+/// What the degrade ladder gives up on arrival.
+bool GantryPolicy::Impl::shed_by_ladder(Camera& camera, int cls) const {
+  const int step = ladder_.step();
+  if (step == DegradeLadder::kNone || cls <= static_cast<int>(Priority::kUrgent)) return false;
+  if (step >= DegradeLadder::kOpen || cls == static_cast<int>(Priority::kBackground)) return true;
+  if (step < DegradeLadder::kLowerRate) return false;
+  camera.skip_next = !camera.skip_next;
+  return !camera.skip_next;
 }
 
 void GantryPolicy::Impl::on_device_state(DeviceId id, DeviceState state, Ns now) {
@@ -305,7 +349,13 @@ void GantryPolicy::Impl::on_device_state(DeviceId id, DeviceState state, Ns now)
   if (device.state == state) return;
   device.state = state;
   device.dirty = true;
-  if (state == DeviceState::kDown) std::erase_if(device.running, [](const RunningBatch& batch) { return batch.lost; });
+  if (state == DeviceState::kDown) {
+    for (RunningBatch& batch : device.running) {
+      if (!batch.active || !batch.lost) continue;
+      batch.active = batch.lost = false;
+      --device.running_count;
+    }
+  }
   if (state == DeviceState::kUp)
     rehome_strays(now);
   else
@@ -401,6 +451,21 @@ void GantryPolicy::on_input_closed(TimePoint now) {
 }
 void GantryPolicy::boost(CameraId camera, Priority priority, TimePoint until, TimePoint now) {
   impl_->boost(camera, priority, to_ns(until), impl_->clamp(now));
+}
+void GantryPolicy::on_memory(DeviceId device, double used, TimePoint now) {
+  impl_->on_memory(device, used, impl_->clamp(now));
+}
+void GantryPolicy::on_wall_time(WallTime wall, TimePoint now) {
+  impl_->load().set_wall_time(wall, to_time(impl_->clamp(now)));
+}
+double GantryPolicy::demand_at(WallTime wall) const {
+  return impl_->load().profile_fps(wall);
+}
+std::string GantryPolicy::save() const {
+  return impl_->load().save();
+}
+Result<void> GantryPolicy::restore(std::string_view text) {
+  return impl_->load().restore(text);
 }
 Decision GantryPolicy::decide(TimePoint now) {
   return impl_->decide(impl_->clamp(now));

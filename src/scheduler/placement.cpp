@@ -18,7 +18,7 @@ Ns GantryPolicy::Impl::free_at(const Device& device, Ns now) const {
   if (device.has_room()) return now;
   Ns earliest = kNsNever;
   for (const RunningBatch& batch : device.running) {
-    if (batch.lost) continue;
+    if (!batch.active || batch.lost) continue;
     const Ns end = batch.predicted_end > now
                        ? batch.predicted_end
                        : now + static_cast<Ns>(kOverdue * static_cast<double>(now - batch.started));
@@ -45,7 +45,7 @@ DeviceId GantryPolicy::Impl::best_device(ShapeId shape, int cls, Ns now, DeviceI
   DeviceId best = kNoDevice;
   double best_finish = static_cast<double>(kNsNever);
   for (const Device& device : devices_) {
-    if (device.spec.id == except || !device.takes_work() || !latency_.knows(device.spec.id, shape)) continue;
+    if (device.spec.id == except || !device.takes_cameras() || !latency_.knows(device.spec.id, shape)) continue;
     const double end = predicted_finish(device, shape, cls, now);
     if (end < best_finish) best = device.spec.id, best_finish = end;
   }
@@ -67,12 +67,12 @@ double GantryPolicy::Impl::capacity_fps(const Device& device) const {
 DeviceId GantryPolicy::Impl::pick_home(const Camera& camera) const {
   const DeviceId wish = camera.spec.home;
   if (camera.spec.pinned) return wish < devices_.size() ? wish : kNoDevice;
-  if (wish < devices_.size() && devices_[wish].takes_work()) return wish;
+  if (wish < devices_.size() && devices_[wish].takes_cameras()) return wish;
   const double fps = camera.period_ns > 0 ? 1e9 / camera.period_ns : kUnknownFps;
   DeviceId best = kNoDevice;
   double best_load = 0;
   for (const Device& device : devices_) {
-    if (!device.takes_work() || device.shapes.empty()) continue;
+    if (!device.takes_cameras()) continue;
     const double capacity = capacity_fps(device);
     const double load = device.load + fps / capacity;
     if (best == kNoDevice || load < best_load) best = device.spec.id, best_load = load;
@@ -133,7 +133,7 @@ void GantryPolicy::Impl::move_away(Device& device, Ns now) {
 void GantryPolicy::Impl::rehome_strays(Ns now) {
   for (Camera& camera : cameras_) {
     if (!camera.alive || camera.spec.pinned) continue;
-    const bool homeless = camera.home == kNoDevice || !devices_[camera.home].takes_work();
+    const bool homeless = camera.home == kNoDevice || !devices_[camera.home].takes_cameras();
     if (!homeless && (camera.spec.home == kNoDevice || camera.spec.home == camera.home)) continue;
     const DeviceId home = pick_home(camera);
     if (home != camera.home && home != kNoDevice) set_home(camera, home, now);
@@ -142,8 +142,7 @@ void GantryPolicy::Impl::rehome_strays(Ns now) {
     if (!camera.alive || camera.spec.pinned || camera.spec.home != kNoDevice || camera.home == kNoDevice) continue;
     const Device* emptiest = nullptr;
     for (const Device& device : devices_)
-      if (device.takes_work() && !device.shapes.empty() && (emptiest == nullptr || device.load < emptiest->load))
-        emptiest = &device;
+      if (device.takes_cameras() && (emptiest == nullptr || device.load < emptiest->load)) emptiest = &device;
     if (emptiest == nullptr || emptiest->spec.id == camera.home) continue;
     const double there = emptiest->load + camera.load_fps / capacity_fps(*emptiest);
     if (devices_[camera.home].load > kRebalance * there) set_home(camera, emptiest->spec.id, now);
@@ -164,7 +163,7 @@ Device* GantryPolicy::Impl::to_help(const Device& helper, Ns now) {
     if (device.spec.id == helper.spec.id || device.waiting == 0) continue;
     if (device.takes_work() && device.has_room()) continue;
     double delay = 0;
-    bool needs_help = !device.takes_work();
+    bool needs_help = !device.takes_work() || helper.on_trial();
     for (const ShapeId shape : helper.shapes) {
       int count = 0;
       Ns tightest = kNsNever;
@@ -202,6 +201,10 @@ void GantryPolicy::Impl::wake_helper(const Device& busy, ShapeId shape) {
 void GantryPolicy::Impl::report(PolicyReport& out, Ns now) const {
   static_cast<void>(now);
   out = PolicyReport{};
+  out.demand_now_fps = load_.demand_fps(std::chrono::seconds{1});
+  out.demand_5min_fps = load_.demand_fps(std::chrono::minutes{5});
+  out.degrade_step = ladder_.step();
+  out.degrade_reason = to_string(ladder_.reason());
   for (const Device& device : devices_) {
     if (!device.known) continue;
     DeviceReport entry;
@@ -211,12 +214,13 @@ void GantryPolicy::Impl::report(PolicyReport& out, Ns now) const {
     entry.load = device.load;
     entry.cameras = device.cameras;
     entry.waiting = device.waiting;
-    entry.running = static_cast<int>(device.running.size());
+    entry.running = device.running_count;
+    entry.breaker = to_string(device.breaker.state());
+    entry.breaker_reason = to_string(device.breaker.reason());
     out.devices.push_back(entry);
-    out.demand_now_fps += device.demand_fps;
     if (device.takes_work()) out.capacity_fps += capacity_fps(device);
   }
-  out.headroom = out.capacity_fps > 0 ? 1 - out.demand_now_fps / out.capacity_fps : 0;
+  out.headroom = out.capacity_fps > 0 ? 1 - out.demand_5min_fps / out.capacity_fps : 0;
 }
 
 }  // namespace gantry::scheduler

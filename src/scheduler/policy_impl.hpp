@@ -6,6 +6,7 @@
 
 #include "gantry/scheduler/gantry_policy.hpp"
 #include "gantry/scheduler/latency_model.hpp"
+#include "gantry/scheduler/load_predictor.hpp"
 #include "scheduler/policy_state.hpp"
 
 namespace gantry::scheduler {
@@ -23,6 +24,8 @@ class GantryPolicy::Impl {
   void on_device_state(DeviceId id, DeviceState state, Ns now);
   void close_input();
   void boost(CameraId id, Priority priority, Ns until, Ns now);
+  void on_memory(DeviceId id, double used, Ns now);
+  [[nodiscard]] LoadPredictor& load() noexcept { return load_; }
   Decision decide(Ns now);
   [[nodiscard]] DeviceId home_of(CameraId id) const;
   void report(PolicyReport& out, Ns now) const;
@@ -46,11 +49,14 @@ class GantryPolicy::Impl {
   void unlink(FrameIndex index);
   void drop(FrameIndex index, Outcome reason);
   void forget(FrameIndex index);
+  [[nodiscard]] bool shed_by_ladder(Camera& camera, int cls) const;
+  void breaker_changed(Device& device, CircuitBreaker::State before, Ns now);
   [[nodiscard]] int slot_depth(const Camera& camera) const;
   void prepare_lanes(Device& device, ShapeId shape);
 
   // -- batches (batch_choice.cpp)
   bool evaluate(Device& device, Ns now);
+  bool probe(Device& device, Ns now);
   void drop_expired(Device& device, Ns now);
   void drop_unreachable(Device& device, Ns now);
   Choice choose(Device& runner, Device& source, Ns now, Ns& wait_until);
@@ -80,6 +86,8 @@ class GantryPolicy::Impl {
 
   PolicyConfig config_;
   LatencyModel latency_;
+  LoadPredictor load_;
+  DegradeLadder ladder_;
   FramePool frames_;
   std::vector<Camera> cameras_;
   std::vector<CameraIndex> free_cameras_;

@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "gantry/scheduler/breaker.hpp"
 #include "gantry/scheduler/policy.hpp"
 #include "scheduler/phase_wheel.hpp"
 
@@ -118,22 +119,28 @@ struct Camera {
   Ns last_served = 0;
   std::uint32_t mark = 0;  // scratch of one decision
   int marked = 0;
+  bool skip_next = false;  // while normal cameras run at half their rate
 };
 
 struct RunningBatch {
+  bool active = false;
   BatchId id = 0;
   ShapeId shape = 0;
   int size = 0;
   Ns started = 0;
   Ns predicted_end = 0;
   bool lost = false;  // timed out; keeps its place
+  std::vector<Ns> deadlines;
 };
 
 struct Device {
   DeviceSpec spec;
   bool known = false;
   DeviceState state = DeviceState::kUp;
-  std::vector<RunningBatch> running;                    // at most concurrent_batches
+  CircuitBreaker breaker;
+  std::vector<RunningBatch> running;  // one for each of concurrent_batches
+  int running_count = 0;
+  Ns last_launch = 0;
   std::vector<std::array<Lane, kPriorityCount>> lanes;  // by shape
   std::vector<PhaseWheel> wheels;                       // by shape
   std::vector<ShapeId> shapes;                          // those it can run
@@ -154,10 +161,14 @@ struct Device {
   bool idle = false;
   Ns next_check = kNsNever;
 
-  [[nodiscard]] bool takes_work() const noexcept { return known && state == DeviceState::kUp; }
-  [[nodiscard]] bool has_room() const noexcept {
-    return running.size() < static_cast<std::size_t>(spec.concurrent_batches);
+  [[nodiscard]] bool takes_work() const noexcept {
+    return known && state == DeviceState::kUp && breaker.state() != CircuitBreaker::State::kOpen;
   }
+  /// On trial: one batch of one frame at a time.
+  [[nodiscard]] bool on_trial() const noexcept { return breaker.state() == CircuitBreaker::State::kHalfOpen; }
+  /// Healthy enough to be a home.
+  [[nodiscard]] bool takes_cameras() const noexcept { return takes_work() && !on_trial() && !shapes.empty(); }
+  [[nodiscard]] bool has_room() const noexcept { return running_count < (on_trial() ? 1 : spec.concurrent_batches); }
 };
 
 }  // namespace gantry::scheduler

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "gantry/core/clock.hpp"
@@ -85,6 +86,17 @@ class Dispatcher {
   void stop();
 
   void on_memory(DeviceId device, double used);
+
+  // -- load over the day
+  /// What the wall clock says; once a minute is enough.
+  void set_wall_time(WallTime wall);
+  /// Expected arrivals a second at a time of day; negative: not known yet.
+  [[nodiscard]] double demand_at(WallTime wall) const;
+  /// The learned time-of-day profile as text, to keep across restarts.
+  [[nodiscard]] std::string save_profile() const;
+  /// @return kCorrupt with the line's number, and nothing changed, where the text is not such a profile
+  [[nodiscard]] Result<void> restore_profile(std::string_view text);
+
   [[nodiscard]] DispatcherMetrics metrics() const;
   [[nodiscard]] PolicyReport report() const;
   [[nodiscard]] std::size_t in_flight() const;

@@ -36,8 +36,13 @@ class GantryPolicy final : public Policy {
   void on_device_state(DeviceId device, DeviceState state, TimePoint now) override;
   void on_input_closed(TimePoint now) override;
   void boost(CameraId camera, Priority priority, TimePoint until, TimePoint now) override;
+  void on_memory(DeviceId device, double used, TimePoint now) override;
+  void on_wall_time(WallTime wall, TimePoint now) override;
   [[nodiscard]] Decision decide(TimePoint now) override;
   [[nodiscard]] DeviceId home_of(CameraId camera) const override;
+  [[nodiscard]] double demand_at(WallTime wall) const override;
+  [[nodiscard]] std::string save() const override;
+  [[nodiscard]] Result<void> restore(std::string_view text) override;
   void report(PolicyReport& out, TimePoint now) const override;
 
  private:

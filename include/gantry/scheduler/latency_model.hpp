@@ -30,6 +30,10 @@ class LatencyModel {
 
   /// Expected latency in ns. @pre knows(device, shape), 1 <= batch <= max_batch
   [[nodiscard]] double mean_ns(DeviceId device, ShapeId shape, int batch) const noexcept;
+  /// As the profile has it, whatever was learned since.
+  [[nodiscard]] double profiled_ns(DeviceId device, ShapeId shape, int batch) const noexcept {
+    return curve(device, shape).profile_ns[batch];
+  }
   /// 99th percentile in ns.
   [[nodiscard]] double high_ns(DeviceId device, ShapeId shape, int batch) const noexcept;
   /// mean · (1 + sigmas · spread), never above high_ns.

@@ -29,6 +29,7 @@
 #include "gantry/core/frame.hpp"
 #include "gantry/core/outcome.hpp"
 #include "gantry/core/priority.hpp"
+#include "gantry/core/result.hpp"
 
 namespace gantry::scheduler {
 
@@ -126,6 +127,12 @@ struct Decision {
   TimePoint wait_until = kNever;  ///< without a launch: call decide again at this time even if nothing happens
 };
 
+/// Local time of day, as a label for the load profile.
+struct WallTime {
+  int weekday = 0;        ///< 0 Sunday … 6 Saturday
+  int second_of_day = 0;  ///< 0…86399
+};
+
 /// One device as the policy sees it.
 struct DeviceReport {
   DeviceId id = 0;
@@ -183,6 +190,9 @@ class Policy {
     static_cast<void>(device), static_cast<void>(used), static_cast<void>(now);
   }
 
+  /// What the wall clock says; a label for the time-of-day profile, never used for time spans. May jump.
+  virtual void on_wall_time(WallTime wall, TimePoint now) { static_cast<void>(wall), static_cast<void>(now); }
+
   /// @return what to do at `now`; at most one launch a call.
   [[nodiscard]] virtual Decision decide(TimePoint now) = 0;
 
@@ -191,6 +201,17 @@ class Policy {
   [[nodiscard]] virtual DeviceId home_of(CameraId camera) const {
     static_cast<void>(camera);
     return kNoDevice;
+  }
+  /// Expected arrivals a second at a time of day; negative: not known.
+  [[nodiscard]] virtual double demand_at(WallTime wall) const {
+    static_cast<void>(wall);
+    return -1;
+  }
+  /// What should survive a restart (the time-of-day profile), as text; empty: nothing.
+  [[nodiscard]] virtual std::string save() const { return {}; }
+  [[nodiscard]] virtual Result<void> restore(std::string_view text) {
+    static_cast<void>(text);
+    return {};
   }
   virtual void report(PolicyReport& out, TimePoint now) const { static_cast<void>(out), static_cast<void>(now); }
 };
