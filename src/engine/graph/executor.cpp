@@ -80,6 +80,13 @@ ConstMap CpuExecutor::map(const View& view, int image) const {
   return {base, buffer.height, buffer.width, view.channels, buffer.pitch, view.upsample};
 }
 
+void CpuExecutor::overwrite(const View& view, int image, const ConstMap& values) {
+  const Map to = mutable_map(view, image);
+  GANTRY_EXPECTS(values.height == to.height && values.width == to.width && values.channels == to.channels,
+                 "the values' size differs from the view's");
+  copy_reference(values, to);
+}
+
 void CpuExecutor::run_op(std::size_t index, int image) {
   const Op& op = plan_.ops[index];
   std::vector<ConstMap> in;

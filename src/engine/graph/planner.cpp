@@ -101,7 +101,7 @@ class Planner {
     }
     for (const std::string& output : fused.outputs) {
       op.outputs.push_back(layout_.roots.at(output));
-      op.tensors.push_back(output);
+      if (op.as<CopyOp>() == nullptr) op.tensors.push_back(output);
       computed_by_[output] = static_cast<int>(plan_.ops.size());
     }
     push(std::move(op));

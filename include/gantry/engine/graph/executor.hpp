@@ -32,6 +32,8 @@ class CpuExecutor {
   /// A view's contents: inside an Observer of the op that wrote it, or, for the DetectOp's inputs, after run().
   /// @pre image < batch of the last run
   [[nodiscard]] ConstMap map(const View& view, int image) const;
+  /// Replaces a view's contents, so that later ops read `values`; inside an Observer. @pre of the view's size
+  void overwrite(const View& view, int image, const ConstMap& values);
   /// The DetectOp's inputs for one image, after run().
   [[nodiscard]] std::vector<ConstMap> head_maps(int image) const;
   [[nodiscard]] const DetectOp& detect() const;

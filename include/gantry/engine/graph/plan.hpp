@@ -122,7 +122,8 @@ struct DetectOp {
 struct Op {
   std::string name;    ///< the ONNX node that computes it (of a fused group: the convolution, pool or MatMul)
   std::string module;  ///< first part of the node's path ("model.4"), empty where names don't say
-  /// The ONNX tensor that each output view holds: what `check` compares. Empty for DetectOp.
+  /// The ONNX tensor that each output view holds: what `check` compares. Empty for DetectOp and
+  /// CopyOp.
   std::vector<std::string> tensors;
   std::vector<View> inputs;
   std::vector<View> outputs;
