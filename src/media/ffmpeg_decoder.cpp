@@ -16,7 +16,7 @@ namespace {
 /// Pictures come out of order by at most this many (16 in H.264 and HEVC) and the decoder's own threads. A packet
 /// further back than that whose picture has not come will never have one.
 constexpr std::uint64_t kReorder = 16;
-constexpr std::size_t kMostPending = 128;
+constexpr std::size_t kMostPending = 64;
 constexpr std::int64_t kMostPixels = std::int64_t{1} << 28;
 
 /// A packet inside the decoder. Its token travels through FFmpeg as the opaque of packet and picture.
@@ -27,6 +27,7 @@ struct Pending {
   std::int64_t native_pts = AV_NOPTS_VALUE;
   std::int64_t native_dts = AV_NOPTS_VALUE;
   bool wanted = true;
+  bool failed = false;  ///< the decoder reported an error on it; a patched picture may still come
 };
 
 bool is_interlaced(const AVFrame& frame) noexcept {
@@ -74,7 +75,8 @@ class FfmpegDecoder final : public Decoder {
   int thread_count(bool live) const;
   bool left_out(const Packet& packet, PictureKind kind, Need need);
   int feed(const AVPacket& coded, std::uint64_t token);
-  void forget(std::uint64_t token);
+  void mark_failed(std::uint64_t token);
+  bool give_up_failed();
   void give_up_before(std::uint64_t token);
   void give_up(const Pending& entry);
   Pending take(const AVFrame& frame);
@@ -203,7 +205,7 @@ void FfmpegDecoder::send(const Packet& packet, Need need) {
     give_up(pending_.front());
     pending_.erase(pending_.begin());
   }
-  if (feed(*coded, token) < 0) forget(token);
+  if (feed(*coded, token) < 0) mark_failed(token);
 }
 
 int FfmpegDecoder::feed(const AVPacket& coded, std::uint64_t token) {
@@ -221,19 +223,30 @@ int FfmpegDecoder::feed(const AVPacket& coded, std::uint64_t token) {
 void FfmpegDecoder::give_up(const Pending& entry) {
   // The second field of a frame and hidden reference pictures are packets without a picture of their own.
   const AVCodecID codec = context_->codec_id;
-  const bool hidden = interlaced_ || codec == AV_CODEC_ID_VP8 || codec == AV_CODEC_ID_VP9 || codec == AV_CODEC_ID_AV1;
+  const bool hidden = !entry.failed &&
+                      (interlaced_ || codec == AV_CODEC_ID_VP8 || codec == AV_CODEC_ID_VP9 || codec == AV_CODEC_ID_AV1);
   if (!entry.wanted)
     ++queued_unwanted_;
   else if (!hidden)
     ++queued_lost_;
 }
 
-/// The decoder reported an error on this packet.
-void FfmpegDecoder::forget(std::uint64_t token) {
-  const auto it = std::find_if(pending_.begin(), pending_.end(), [&](const Pending& p) { return p.token == token; });
-  if (it == pending_.end()) return;
-  ++(it->wanted ? queued_lost_ : queued_unwanted_);
-  pending_.erase(it);
+/// The decoder reported an error on this packet. Whether a patched picture comes all the same shows when it has said
+/// everything it has to say.
+void FfmpegDecoder::mark_failed(std::uint64_t token) {
+  for (Pending& entry : pending_)
+    if (entry.token == token) entry.failed = true;
+}
+
+/// The decoder waits for the next packet. Where it holds nothing back, what has failed and not come will not come.
+bool FfmpegDecoder::give_up_failed() {
+  if (context_->has_b_frames > 0 || context_->active_thread_type == FF_THREAD_FRAME) return false;
+  const auto first =
+      std::stable_partition(pending_.begin(), pending_.end(), [](const Pending& p) { return !p.failed; });
+  if (first == pending_.end()) return false;
+  std::for_each(first, pending_.end(), [&](const Pending& p) { give_up(p); });
+  pending_.erase(first, pending_.end());
+  return queued_lost_ + queued_unwanted_ > 0;
 }
 
 void FfmpegDecoder::give_up_before(std::uint64_t token) {
@@ -333,7 +346,10 @@ DecodeEvent FfmpegDecoder::receive(Frame& frame) {
     }
     if (context_ == nullptr) return DecodeEvent::kNeedPacket;
     const int code = avcodec_receive_frame(context_.get(), frame_.get());
-    if (code == AVERROR(EAGAIN)) return DecodeEvent::kNeedPacket;
+    if (code == AVERROR(EAGAIN)) {
+      if (!give_up_failed()) return DecodeEvent::kNeedPacket;
+      continue;
+    }
     if (code == AVERROR_EOF) {
       if (pending_.empty()) return DecodeEvent::kNeedPacket;
       give_up_before(last_token_ + 1);
@@ -341,7 +357,7 @@ DecodeEvent FfmpegDecoder::receive(Frame& frame) {
     }
     if (code < 0) {
       // With frame threads the packet at fault is one of those inside; it is counted when its turn has passed.
-      if (context_->active_thread_type != FF_THREAD_FRAME) forget(newest_);
+      if (context_->active_thread_type != FF_THREAD_FRAME) mark_failed(newest_);
       continue;
     }
     interlaced_ = interlaced_ || is_interlaced(*frame_);

@@ -80,6 +80,7 @@ class FfmpegSource final : public Source {
     stream_ = nullptr;
   }
   int read();
+  std::string cut_off() const;
   Unexpected<Error> read_failure(int code);
   Result<void> start_again();
   Packet describe_packet();
@@ -242,8 +243,19 @@ int FfmpegSource::read() {
   }
 }
 
+/// FFmpeg ends a file that is cut off like a whole one. Its index knows better. Empty where nothing is missing.
+std::string FfmpegSource::cut_off() const {
+  const std::int64_t size = format_->pb != nullptr ? avio_size(format_->pb) : -1;
+  const int entries = avformat_index_get_entries_count(stream_);
+  if (size <= 0 || entries == 0) return {};
+  const AVIndexEntry* last = avformat_index_get_entry(stream_, entries - 1);
+  if (last->pos + last->size <= size) return {};
+  return "cut off behind " + std::to_string(packets_in_round_) + " of " + std::to_string(entries) + " pictures";
+}
+
 Unexpected<Error> FfmpegSource::read_failure(int code) {
   const bool timed_out = interrupt_.timed_out();
+  const std::string cut = code == AVERROR_EOF && !live_ ? cut_off() : std::string{};
   close();
   ended_ = !live_;
   if (interrupt_.cancelled()) return cancelled();
@@ -251,6 +263,7 @@ Unexpected<Error> FfmpegSource::read_failure(int code) {
     return fail(ErrorCode::kTimeout,
                 name_ + ": nothing came for " + seconds_text(config_.read_timeout) + " (read_timeout)");
   if (code == AVERROR_EOF && live_) return fail(ErrorCode::kNetwork, name_ + ": the camera ended the stream");
+  if (!cut.empty()) return fail(ErrorCode::kCorrupt, name_ + ": " + cut);
   if (code == AVERROR_EOF) return fail(ErrorCode::kEndOfStream, name_ + ": end of file");
   return av_failure(code, name_ + ": reading failed");
 }

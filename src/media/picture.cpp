@@ -60,6 +60,7 @@ Result<PictureLoan> PictureReader::read_jpeg(Bytes bytes, const std::string& nam
   int width = 0, height = 0, subsampling = 0, colorspace = 0;
   if (tjDecompressHeader3(turbo_, bytes.data(), bytes.size(), &width, &height, &subsampling, &colorspace) != 0)
     return unreadable(name, tjGetErrorStr2(turbo_));
+  if (width < 1 || height < 1) return unreadable(name, "it has no header");
   if (std::int64_t{width} * height > kMostPixels) return too_large(name, width, height);
   PictureLoan picture = pool_.borrow(AV_PIX_FMT_BGR24, width, height);
   if (!picture) return too_large(name, width, height);

@@ -112,8 +112,9 @@ bool describe(const AVFrame& frame, Image& image) noexcept {
   }
   image.width = frame.width;
   image.height = frame.height;
-  image.matrix = matrix_of(frame.colorspace);
-  image.range = range_of(frame.color_range, static_cast<AVPixelFormat>(frame.format));
+  const bool rgb = planes == 1;
+  image.matrix = rgb ? ColorMatrix::kBt601 : matrix_of(frame.colorspace);
+  image.range = rgb ? ColorRange::kLimited : range_of(frame.color_range, static_cast<AVPixelFormat>(frame.format));
   image.space = MemorySpace::kHost;
   image.device = -1;
   image.planes = {};

@@ -1,11 +1,8 @@
 // Real cameras: GStreamer's RTSP server on loopback, and the ways in which cameras fail.
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-
 #include <thread>
 
 #include "media/camera_watch.hpp"
+#include "media/local_server.hpp"
 #include "media/rtsp_server.hpp"
 #include "media/support.hpp"
 
@@ -174,46 +171,18 @@ TEST(Rtsp, DamagedVideoIsCountedAndTheCameraStays) {
   expect_balanced(watch);
 }
 
-/// Listens and answers each connection with bytes that mean nothing.
-class GarbageServer {
- public:
-  GarbageServer() {
-    listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address);
-    listen(listener_, 8);
-    socklen_t length = sizeof address;
-    getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &length);
-    port_ = ntohs(address.sin_port);
-    thread_ = std::thread([this] {
-      for (int client; (client = accept(listener_, nullptr, nullptr)) >= 0; close(client)) {
-        std::vector<unsigned char> noise(200'000);
-        unsigned state = 12345;
-        for (unsigned char& byte : noise)
-          byte = static_cast<unsigned char>((state = state * 1664525U + 1013904223U) >> 24);
-        send(client, noise.data(), noise.size(), MSG_NOSIGNAL);
-      }
-    });
-  }
-  ~GarbageServer() {
-    shutdown(listener_, SHUT_RDWR);
-    thread_.join();
-    close(listener_);
-  }
-  int port() const { return port_; }
-
- private:
-  int listener_ = -1;
-  int port_ = 0;
-  std::thread thread_;
-};
+/// Answers with bytes that mean nothing.
+void send_noise(int client) {
+  std::vector<std::uint8_t> noise(200'000);
+  std::uint32_t state = 12345;
+  for (std::uint8_t& byte : noise) byte = static_cast<std::uint8_t>((state = state * 1664525U + 1013904223U) >> 24);
+  send_all(client, noise);
+}
 
 TEST(Rtsp, GarbageNeverGoesLive) {
-  GarbageServer garbage;
+  const LocalServer garbage(send_noise);
   for (const char* scheme : {"rtsp", "http", "tcp"}) {
-    CameraOptions options = quick_camera(std::string(scheme) + "://127.0.0.1:" + std::to_string(garbage.port()) + "/x");
+    CameraOptions options = quick_camera(garbage.url(scheme, "/x"));
     options.source.connect_timeout = 2s;
     Watch watch(std::move(options));
     const auto ready = [&] { return watch.camera().counters().attempts >= 3; };
@@ -226,12 +195,9 @@ TEST(Rtsp, GarbageNeverGoesLive) {
 }
 
 TEST(Rtsp, RefusedConnectionBacksOffFurtherEachTime) {
-  int port = 0;
-  {
-    GarbageServer reserved;
-    port = reserved.port();
-  }
-  Watch watch(quick_camera("rtsp://127.0.0.1:" + std::to_string(port) + "/x"));
+  // A port that was free a moment ago.
+  const std::string url = LocalServer([](int) {}).url("rtsp", "/x");
+  Watch watch(quick_camera(url));
   for (int i = 0; i < 400 && watch.camera().counters().attempts < 5; ++i) std::this_thread::sleep_for(50ms);
   watch.camera().stop();
   std::vector<Duration> waits;
@@ -247,15 +213,8 @@ TEST(Rtsp, RefusedConnectionBacksOffFurtherEachTime) {
 
 /// Accepts and says nothing: only a hard time-out ends the wait.
 TEST(Rtsp, SilentServerEndsWithTheConnectTimeout) {
-  const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address);
-  listen(listener, 8);
-  socklen_t length = sizeof address;
-  getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length);
-  const std::string url = "rtsp://127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/x";
+  const LocalServer silent(wait_for_close);
+  const std::string url = silent.url("rtsp", "/x");
   CameraOptions options = quick_camera(url);
   options.source.connect_timeout = 700ms;
   const auto begin = std::chrono::steady_clock::now();
@@ -269,7 +228,6 @@ TEST(Rtsp, SilentServerEndsWithTheConnectTimeout) {
   }
   // Destroyed while it waited for the server again: cancelling must not wait for the time-out.
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 15s);
-  close(listener);
 }
 
 }  // namespace
