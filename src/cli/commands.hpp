@@ -20,5 +20,6 @@ void add_detect(CLI::App& app, int& exit_code);
 void add_config(CLI::App& app, int& exit_code);
 void add_engine(CLI::App& app, int& exit_code);
 void add_simulate(CLI::App& app, int& exit_code);
+void add_scene(CLI::App& app, int& exit_code);
 
 }  // namespace gantry::cli

@@ -25,7 +25,8 @@ Vec3 clouds(const Light& light, Vec3 direction) noexcept {
   if (direction.z < 0.02F) return sky;
   const float x = direction.x / (direction.z + 0.15F) * 2.2F;
   const float y = direction.y / (direction.z + 0.15F) * 2.2F;
-  float n = 0.55F * value_noise(x, y, 21) + 0.3F * value_noise(x * 2.1F, y * 2.1F, 22) + 0.15F * value_noise(x * 4.3F, y * 4.3F, 23);
+  float n = 0.55F * value_noise(x, y, 21) + 0.3F * value_noise(x * 2.1F, y * 2.1F, 22) +
+            0.15F * value_noise(x * 4.3F, y * 4.3F, 23);
   n = std::clamp((n - 0.48F + 0.2F * light.cloud) * 3.0F, 0.0F, 1.0F);
   const Vec3 white = 1.05F * light.horizon;
   return mix(sky, white, n * (0.7F - 0.5F * light.cloud));
@@ -101,7 +102,8 @@ Backdrop::Backdrop(const Layout& layout, const Camera& camera, const Light& ligh
         const bool in_shadow = (target.shadow[i] >> s & 1) != 0;
         Vec3 albedo = g.albedo;
         if (light.wet > 0) albedo = (1 - 0.42F * light.wet * g.gloss) * albedo;
-        const Vec3 from_sun = sun_strength * Vec3{light.sun.x / std::max(light.sun.y, 1e-3F), 1, light.sun.z / std::max(light.sun.y, 1e-3F)};
+        const Vec3 from_sun = sun_strength * Vec3{light.sun.x / std::max(light.sun.y, 1e-3F), 1,
+                                                  light.sun.z / std::max(light.sun.y, 1e-3F)};
         Vec3 around = sky_light;
         if (light.night > 0) around = around + light.night * lamp_light(lamps, {p.x, p.y, 0}, {0, 0, 1});
         Vec3 radiance = albedo * (in_shadow ? around : around + from_sun);
@@ -162,7 +164,8 @@ Backdrop::Backdrop(const Layout& layout, const Camera& camera, const Light& ligh
         sum = {sum.y + under.y, sum.u + under.u, sum.v + under.v};
       } else {
         ++drawn;
-        sum = {sum.y + static_cast<float>(c & 255), sum.u + static_cast<float>(c >> 8 & 255), sum.v + static_cast<float>(c >> 16 & 255)};
+        sum = {sum.y + static_cast<float>(c & 255), sum.u + static_cast<float>(c >> 8 & 255),
+               sum.v + static_cast<float>(c >> 16 & 255)};
       }
     }
     // Ground keeps at least 1 of 255, so that contact shadows fall on it where the sun does not shine.
@@ -170,7 +173,8 @@ Backdrop::Backdrop(const Layout& layout, const Camera& camera, const Light& ligh
     const float share = lit[i] * static_cast<float>(kSamples - drawn) / kSamples;
     pixels[i] = pack({sum.y / 4, sum.u / 4, sum.v / 4}, is_ground ? std::max(share, 1.0F / 255) : 0.0F);
   }
-  for (int s = 0; s < kSamples; ++s) depth[static_cast<std::size_t>(s)] = std::move(target.planes[static_cast<std::size_t>(s)].depth);
+  for (int s = 0; s < kSamples; ++s)
+    depth[static_cast<std::size_t>(s)] = std::move(target.planes[static_cast<std::size_t>(s)].depth);
 }
 
 }  // namespace gantry::scene

@@ -23,8 +23,8 @@ enum class BodyKind : std::uint8_t {
 inline constexpr int kBodyKindCount = 12;
 
 struct BodySize {
-  double length = 0, width = 0, height = 0;     ///< metres
-  double wheelbase = 0, front_overhang = 0;     ///< metres
+  double length = 0, width = 0, height = 0;  ///< metres
+  double wheelbase = 0, front_overhang = 0;  ///< metres
 };
 
 [[nodiscard]] const BodySize& body_size(BodyKind kind) noexcept;

@@ -229,8 +229,10 @@ Mesh car_mesh(BodyKind kind, bool far) {
             {r - e, 0.26F, tail - 0.10F}, Material::kPlate);
   if (kind == BodyKind::kVan) {
     // Windows in the rear doors, a dark line between the doors.
-    mesh.quad({r, w * 0.75F, 1.30F}, {r, w * 0.08F, 1.30F}, {r, w * 0.08F, 1.85F}, {r, w * 0.70F, 1.85F}, Material::kGlass);
-    mesh.quad({r, -w * 0.08F, 1.30F}, {r, -w * 0.75F, 1.30F}, {r, -w * 0.70F, 1.85F}, {r, -w * 0.08F, 1.85F}, Material::kGlass);
+    mesh.quad({r, w * 0.75F, 1.30F}, {r, w * 0.08F, 1.30F}, {r, w * 0.08F, 1.85F}, {r, w * 0.70F, 1.85F},
+              Material::kGlass);
+    mesh.quad({r, -w * 0.08F, 1.30F}, {r, -w * 0.75F, 1.30F}, {r, -w * 0.70F, 1.85F}, {r, -w * 0.08F, 1.85F},
+              Material::kGlass);
   }
   for (const float s : {1.0F, -1.0F}) {
     // Mirrors.
@@ -240,7 +242,8 @@ Mesh car_mesh(BodyKind kind, bool far) {
       mesh.box({x - 0.08F, s > 0 ? w * 0.97F : -w * 0.97F - 0.18F, z - 0.06F},
                {x + 0.08F, s > 0 ? w * 0.97F + 0.18F : -w * 0.97F, z + 0.09F}, Material::kPaint);
     }
-    for (const double axle : {size.length / 2 - size.front_overhang, size.length / 2 - size.front_overhang - size.wheelbase}) {
+    for (const double axle :
+         {size.length / 2 - size.front_overhang, size.length / 2 - size.front_overhang - size.wheelbase}) {
       const auto x = static_cast<float>(axle);
       // The dark arch above the tyre, then the wheel.
       const int n = far ? 6 : 10;

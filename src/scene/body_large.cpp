@@ -44,13 +44,14 @@ void cab(Mesh& mesh, float x0, float x1, float w, float top, bool far) {
   mesh.box({x0, -w, 0.45F}, {x1, w, belt}, Material::kPaint);
   // Above the belt the front leans back a little.
   mesh.frustum({x0, -w, belt}, {x1, w, top - 0.12F}, {x0, -w * 0.97F, 0}, {x1 - 0.30F, w * 0.97F, 0}, Material::kPaint);
-  mesh.frustum({x0, -w * 0.97F, top - 0.12F}, {x1 - 0.30F, w * 0.97F, top}, {x0, -w * 0.85F, 0}, {x1 - 0.55F, w * 0.85F, 0},
-               Material::kPaint);
+  mesh.frustum({x0, -w * 0.97F, top - 0.12F}, {x1 - 0.30F, w * 0.97F, top}, {x0, -w * 0.85F, 0},
+               {x1 - 0.55F, w * 0.85F, 0}, Material::kPaint);
   const float z0 = belt + 0.04F;
   const float z1 = top - 0.26F;
   const float slope = 0.30F / (top - 0.12F - belt);
   mesh.quad({x1 - slope * (z0 - belt) + e, -w * 0.90F, z0}, {x1 - slope * (z0 - belt) + e, w * 0.90F, z0},
-            {x1 - slope * (z1 - belt) + e, w * 0.87F, z1}, {x1 - slope * (z1 - belt) + e, -w * 0.87F, z1}, Material::kGlass);
+            {x1 - slope * (z1 - belt) + e, w * 0.87F, z1}, {x1 - slope * (z1 - belt) + e, -w * 0.87F, z1},
+            Material::kGlass);
   for (const float s : {1.0F, -1.0F}) {
     const float x_end = x1 - 0.42F;
     const float x_begin = std::max(x0 + 0.25F, x1 - 1.5F);
@@ -62,8 +63,8 @@ void cab(Mesh& mesh, float x0, float x1, float w, float top, bool far) {
     on_front(mesh, x1 + e, s > 0 ? w * 0.93F : -w, s > 0 ? w : -w * 0.93F, 0.62F, 0.82F,
              s > 0 ? Material::kLeftIndicator : Material::kRightIndicator);
     if (!far) {
-      mesh.box({x1 - 0.35F, s > 0 ? w + 0.05F : -w - 0.28F, belt + 0.15F}, {x1 - 0.22F, s > 0 ? w + 0.28F : -w - 0.05F, belt + 0.75F},
-               Material::kTrim);
+      mesh.box({x1 - 0.35F, s > 0 ? w + 0.05F : -w - 0.28F, belt + 0.15F},
+               {x1 - 0.22F, s > 0 ? w + 0.28F : -w - 0.05F, belt + 0.75F}, Material::kTrim);
     }
   }
   on_front(mesh, x1 + e, -w * 0.62F, w * 0.62F, 0.95F, belt - 0.18F, Material::kTrim);
@@ -77,7 +78,8 @@ void rear_lights(Mesh& mesh, float x, float w, float z) {
     const float y0 = s > 0 ? w * 0.62F : -w * 0.95F;
     on_rear(mesh, x - e, y0, y0 + w * 0.22F, z, z + 0.16F, Material::kTaillight);
     const float y2 = s > 0 ? w * 0.85F : -w * 0.95F;
-    on_rear(mesh, x - 2 * e, y2, y2 + w * 0.10F, z, z + 0.16F, s > 0 ? Material::kLeftIndicator : Material::kRightIndicator);
+    on_rear(mesh, x - 2 * e, y2, y2 + w * 0.10F, z, z + 0.16F,
+            s > 0 ? Material::kLeftIndicator : Material::kRightIndicator);
     mesh.taillights.push_back({x, s * w * 0.8F, z + 0.08F});
   }
   on_rear(mesh, x - e, -0.26F, 0.26F, z + 0.02F, z + 0.14F, Material::kPlate);
@@ -155,11 +157,12 @@ Mesh bus_mesh(BodyKind kind, bool far) {
   const float e = 0.012F;
   // Below the belt, above it leaning in a little, and the rounded roof.
   mesh.box({-l, -w, low}, {l, w, belt}, Material::kPaint);
-  mesh.frustum({-l, -w, belt}, {l, w, h - 0.18F}, {-l + 0.04F, -w * 0.98F, 0}, {l - (coach ? 0.30F : 0.10F), w * 0.98F, 0},
-               Material::kPaint);
-  mesh.frustum({-l + 0.04F, -w * 0.98F, h - 0.18F}, {l - (coach ? 0.30F : 0.10F), w * 0.98F, h}, {-l + 0.2F, -w * 0.82F, 0},
-               {l - 0.4F, w * 0.82F, 0}, Material::kSecond);
-  if (!coach) mesh.box({-l * 0.3F, -w * 0.55F, h}, {l * 0.15F, w * 0.55F, h + 0.18F}, Material::kSecond);  // air conditioning
+  mesh.frustum({-l, -w, belt}, {l, w, h - 0.18F}, {-l + 0.04F, -w * 0.98F, 0},
+               {l - (coach ? 0.30F : 0.10F), w * 0.98F, 0}, Material::kPaint);
+  mesh.frustum({-l + 0.04F, -w * 0.98F, h - 0.18F}, {l - (coach ? 0.30F : 0.10F), w * 0.98F, h},
+               {-l + 0.2F, -w * 0.82F, 0}, {l - 0.4F, w * 0.82F, 0}, Material::kSecond);
+  if (!coach)
+    mesh.box({-l * 0.3F, -w * 0.55F, h}, {l * 0.15F, w * 0.55F, h + 0.18F}, Material::kSecond);  // air conditioning
   for (const float s : {1.0F, -1.0F}) {
     const int panes = far ? 1 : 7;
     const float from = -l + 0.35F;
@@ -179,23 +182,26 @@ Mesh bus_mesh(BodyKind kind, bool far) {
         on_side(mesh, s, w + 3 * e, x + 0.55F, x + 0.60F, low + 0.08F, head, Material::kTrim);
       }
     }
-    on_front(mesh, l + e, s > 0 ? w * 0.60F : -w * 0.94F, s > 0 ? w * 0.94F : -w * 0.60F, 0.55F, 0.74F, Material::kHeadlight);
+    on_front(mesh, l + e, s > 0 ? w * 0.60F : -w * 0.94F, s > 0 ? w * 0.94F : -w * 0.60F, 0.55F, 0.74F,
+             Material::kHeadlight);
     mesh.headlights.push_back({l, s * w * 0.78F, 0.65F});
     on_front(mesh, l + e, s > 0 ? w * 0.80F : -w * 0.94F, s > 0 ? w * 0.94F : -w * 0.80F, 0.76F, 0.84F,
              s > 0 ? Material::kLeftIndicator : Material::kRightIndicator);
     if (!far) {
-      mesh.box({l - 0.1F, s > 0 ? w + 0.03F : -w - 0.22F, head - 0.7F}, {l + 0.15F, s > 0 ? w + 0.22F : -w - 0.03F, head - 0.1F},
-               Material::kTrim);
+      mesh.box({l - 0.1F, s > 0 ? w + 0.03F : -w - 0.22F, head - 0.7F},
+               {l + 0.15F, s > 0 ? w + 0.22F : -w - 0.03F, head - 0.1F}, Material::kTrim);
     }
   }
   const float lean = coach ? 0.30F : 0.10F;
   const float slope = lean / (h - 0.18F - belt);
   const float z0 = belt + 0.02F;
   mesh.quad({l + e - slope * (z0 - belt), -w * 0.93F, z0}, {l + e - slope * (z0 - belt), w * 0.93F, z0},
-            {l + e - slope * (head - belt), w * 0.92F, head}, {l + e - slope * (head - belt), -w * 0.92F, head}, Material::kGlass);
-  mesh.quad({l + e - slope * (head + 0.05F - belt), -w * 0.62F, head + 0.05F}, {l + e - slope * (head + 0.05F - belt), w * 0.62F, head + 0.05F},
-            {l + e - slope * (h - 0.22F - belt), w * 0.62F, h - 0.22F}, {l + e - slope * (h - 0.22F - belt), -w * 0.62F, h - 0.22F},
-            coach ? Material::kGlass : Material::kSign);
+            {l + e - slope * (head - belt), w * 0.92F, head}, {l + e - slope * (head - belt), -w * 0.92F, head},
+            Material::kGlass);
+  mesh.quad({l + e - slope * (head + 0.05F - belt), -w * 0.62F, head + 0.05F},
+            {l + e - slope * (head + 0.05F - belt), w * 0.62F, head + 0.05F},
+            {l + e - slope * (h - 0.22F - belt), w * 0.62F, h - 0.22F},
+            {l + e - slope * (h - 0.22F - belt), -w * 0.62F, h - 0.22F}, coach ? Material::kGlass : Material::kSign);
   on_front(mesh, l + e, -w * 0.5F, w * 0.5F, 0.60F, 0.80F, Material::kTrim);
   on_front(mesh, l + 2 * e, -0.26F, 0.26F, 0.42F, 0.53F, Material::kPlate);
   // Rear: window high up, engine grille, lamps.

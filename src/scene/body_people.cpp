@@ -38,9 +38,12 @@ Mesh person_mesh(double phase, bool far) {
     limb(mesh, shoulder, elbow, 0.115F, Material::kSecond);
     limb(mesh, elbow, hand, 0.09F, Material::kSkin);
   }
-  mesh.frustum({-0.12F, -0.17F, 0.84F}, {0.13F, 0.17F, 1.10F}, {-0.11F, -0.19F, 0}, {0.12F, 0.19F, 0}, Material::kThird);
-  mesh.frustum({-0.11F, -0.18F, 1.02F}, {0.12F, 0.18F, 1.40F}, {-0.13F, -0.23F, 0}, {0.12F, 0.23F, 0}, Material::kSecond);
-  mesh.frustum({-0.13F, -0.23F, 1.40F}, {0.12F, 0.23F, 1.50F}, {-0.07F, -0.09F, 0}, {0.07F, 0.09F, 0}, Material::kSecond);
+  mesh.frustum({-0.12F, -0.17F, 0.84F}, {0.13F, 0.17F, 1.10F}, {-0.11F, -0.19F, 0}, {0.12F, 0.19F, 0},
+               Material::kThird);
+  mesh.frustum({-0.11F, -0.18F, 1.02F}, {0.12F, 0.18F, 1.40F}, {-0.13F, -0.23F, 0}, {0.12F, 0.23F, 0},
+               Material::kSecond);
+  mesh.frustum({-0.13F, -0.23F, 1.40F}, {0.12F, 0.23F, 1.50F}, {-0.07F, -0.09F, 0}, {0.07F, 0.09F, 0},
+               Material::kSecond);
   mesh.ellipsoid({0.01F, 0, 1.62F}, {0.10F, 0.085F, 0.13F}, segments / 2 + 1, segments, Material::kSkin);
   mesh.ellipsoid({-0.015F, 0, 1.665F}, {0.105F, 0.092F, 0.105F}, segments / 2 + 1, segments, Material::kTrim);  // hair
   for (const float s : {1.0F, -1.0F}) {
@@ -71,9 +74,12 @@ Mesh cycle_mesh(BodyKind kind, double phase, bool far) {
         const double a = 2 * kPi * k / segments;
         return Vec3{x + r * static_cast<float>(det_cos(a)), y, radius + r * static_cast<float>(det_sin(a))};
       };
-      mesh.quad(at(i, radius, 0.02F), at(i, radius - 0.05F, 0.02F), at(i + 1, radius - 0.05F, 0.02F), at(i + 1, radius, 0.02F), Material::kTyre);
-      mesh.quad(at(i, radius, -0.02F), at(i + 1, radius, -0.02F), at(i + 1, radius - 0.05F, -0.02F), at(i, radius - 0.05F, -0.02F), Material::kTyre);
-      mesh.quad(at(i, radius, -0.02F), at(i, radius, 0.02F), at(i + 1, radius, 0.02F), at(i + 1, radius, -0.02F), Material::kTyre);
+      mesh.quad(at(i, radius, 0.02F), at(i, radius - 0.05F, 0.02F), at(i + 1, radius - 0.05F, 0.02F),
+                at(i + 1, radius, 0.02F), Material::kTyre);
+      mesh.quad(at(i, radius, -0.02F), at(i + 1, radius, -0.02F), at(i + 1, radius - 0.05F, -0.02F),
+                at(i, radius - 0.05F, -0.02F), Material::kTyre);
+      mesh.quad(at(i, radius, -0.02F), at(i, radius, 0.02F), at(i + 1, radius, 0.02F), at(i + 1, radius, -0.02F),
+                Material::kTyre);
     }
   }
   float seat_x = 0;
@@ -85,20 +91,28 @@ Mesh cycle_mesh(BodyKind kind, double phase, bool far) {
     seat_z = 0.80F;
     grip_x = front - 0.28F;
     grip_z = 1.02F;
-    mesh.frustum({-0.35F, -0.16F, 0.28F}, {0.35F, 0.16F, 0.62F}, {-0.40F, -0.15F, 0}, {0.42F, 0.15F, 0}, Material::kTrim);   // engine
-    mesh.frustum({-0.05F, -0.16F, 0.60F}, {0.48F, 0.16F, 0.90F}, {0.02F, -0.13F, 0}, {0.36F, 0.13F, 0}, Material::kPaint);   // tank
-    mesh.frustum({-0.85F, -0.13F, 0.66F}, {0.0F, 0.13F, 0.82F}, {-0.92F, -0.11F, 0}, {-0.02F, 0.12F, 0}, Material::kTrim);   // seat
-    mesh.frustum({-0.98F, -0.10F, 0.58F}, {-0.55F, 0.10F, 0.76F}, {-1.02F, -0.08F, 0}, {-0.6F, 0.08F, 0}, Material::kPaint);  // tail
-    mesh.frustum({front - 0.32F, -0.17F, 0.72F}, {front - 0.02F, 0.17F, 1.05F}, {front - 0.30F, -0.15F, 0}, {front - 0.14F, 0.15F, 0},
-                 Material::kPaint);  // fairing
+    mesh.frustum({-0.35F, -0.16F, 0.28F}, {0.35F, 0.16F, 0.62F}, {-0.40F, -0.15F, 0}, {0.42F, 0.15F, 0},
+                 Material::kTrim);  // engine
+    mesh.frustum({-0.05F, -0.16F, 0.60F}, {0.48F, 0.16F, 0.90F}, {0.02F, -0.13F, 0}, {0.36F, 0.13F, 0},
+                 Material::kPaint);  // tank
+    mesh.frustum({-0.85F, -0.13F, 0.66F}, {0.0F, 0.13F, 0.82F}, {-0.92F, -0.11F, 0}, {-0.02F, 0.12F, 0},
+                 Material::kTrim);  // seat
+    mesh.frustum({-0.98F, -0.10F, 0.58F}, {-0.55F, 0.10F, 0.76F}, {-1.02F, -0.08F, 0}, {-0.6F, 0.08F, 0},
+                 Material::kPaint);  // tail
+    mesh.frustum({front - 0.32F, -0.17F, 0.72F}, {front - 0.02F, 0.17F, 1.05F}, {front - 0.30F, -0.15F, 0},
+                 {front - 0.14F, 0.15F, 0},
+                 Material::kPaint);                                                             // fairing
     mesh.box({front - 0.25F, -0.10F, 0.60F}, {front + 0.28F, 0.10F, 0.66F}, Material::kPaint);  // mudguard
     mesh.tube({front, 0.09F, radius}, {grip_x, 0.09F, grip_z}, 0.06F, Material::kMetal);
     mesh.tube({front, -0.09F, radius}, {grip_x, -0.09F, grip_z}, 0.06F, Material::kMetal);
     mesh.tube({rear - 0.1F, -0.19F, 0.36F}, {0.1F, -0.17F, 0.34F}, 0.10F, Material::kMetal);  // exhaust
     const float fx = front + 0.01F;
-    mesh.quad({fx, -0.09F, 0.80F}, {fx, 0.09F, 0.80F}, {fx - 0.02F, 0.09F, 0.95F}, {fx - 0.02F, -0.09F, 0.95F}, Material::kHeadlight);
-    mesh.quad({-1.03F, 0.08F, 0.62F}, {-1.03F, -0.08F, 0.62F}, {-1.03F, -0.08F, 0.72F}, {-1.03F, 0.08F, 0.72F}, Material::kTaillight);
-    mesh.quad({-1.04F, 0.10F, 0.42F}, {-1.04F, -0.10F, 0.42F}, {-1.04F, -0.10F, 0.56F}, {-1.04F, 0.10F, 0.56F}, Material::kPlate);
+    mesh.quad({fx, -0.09F, 0.80F}, {fx, 0.09F, 0.80F}, {fx - 0.02F, 0.09F, 0.95F}, {fx - 0.02F, -0.09F, 0.95F},
+              Material::kHeadlight);
+    mesh.quad({-1.03F, 0.08F, 0.62F}, {-1.03F, -0.08F, 0.62F}, {-1.03F, -0.08F, 0.72F}, {-1.03F, 0.08F, 0.72F},
+              Material::kTaillight);
+    mesh.quad({-1.04F, 0.10F, 0.42F}, {-1.04F, -0.10F, 0.42F}, {-1.04F, -0.10F, 0.56F}, {-1.04F, 0.10F, 0.56F},
+              Material::kPlate);
     mesh.headlights.push_back({fx, 0, 0.88F});
     mesh.taillights.push_back({-1.03F, 0, 0.68F});
   } else {
@@ -107,8 +121,13 @@ Mesh cycle_mesh(BodyKind kind, double phase, bool far) {
     grip_x = front - 0.12F;
     grip_z = 1.05F;
     const Vec3 crank{-0.02F, 0, 0.28F}, head{front - 0.16F, 0, 0.86F}, saddle{seat_x, 0, 0.90F};
-    for (const auto& [a, b] : {std::pair{crank, head}, {crank, saddle}, {saddle, head}, {saddle, Vec3{rear, 0, radius}},
-                               {crank, Vec3{rear, 0, radius}}, {head, Vec3{front, 0, radius}}, {head, Vec3{grip_x, 0, grip_z}}}) {
+    for (const auto& [a, b] : {std::pair{crank, head},
+                               {crank, saddle},
+                               {saddle, head},
+                               {saddle, Vec3{rear, 0, radius}},
+                               {crank, Vec3{rear, 0, radius}},
+                               {head, Vec3{front, 0, radius}},
+                               {head, Vec3{grip_x, 0, grip_z}}}) {
       mesh.tube(a, b, 0.045F, Material::kPaint);
     }
     mesh.box({seat_x - 0.14F, -0.07F, 0.90F}, {seat_x + 0.12F, 0.07F, 0.96F}, Material::kTrim);
@@ -122,16 +141,22 @@ Mesh cycle_mesh(BodyKind kind, double phase, bool far) {
   const Vec3 neck{seat_x + (motor ? 0.22F : 0.20F), 0, hip_z + 0.50F};
   {
     const Vec3 low = hip - Vec3{0.10F, 0, 0.06F};
-    mesh.quad(low + Vec3{0.24F, -0.16F, 0}, low + Vec3{0.24F, 0.16F, 0}, neck + Vec3{0.11F, 0.21F, 0}, neck + Vec3{0.11F, -0.21F, 0}, Material::kSecond);
-    mesh.quad(low + Vec3{0, 0.16F, 0}, low + Vec3{0, -0.16F, 0}, neck + Vec3{-0.12F, -0.21F, 0}, neck + Vec3{-0.12F, 0.21F, 0}, Material::kSecond);
-    mesh.quad(low + Vec3{0.24F, 0.16F, 0}, low + Vec3{0, 0.16F, 0}, neck + Vec3{-0.12F, 0.21F, 0}, neck + Vec3{0.11F, 0.21F, 0}, Material::kSecond);
-    mesh.quad(low + Vec3{0, -0.16F, 0}, low + Vec3{0.24F, -0.16F, 0}, neck + Vec3{0.11F, -0.21F, 0}, neck + Vec3{-0.12F, -0.21F, 0}, Material::kSecond);
-    mesh.frustum({neck.x - 0.12F, -0.21F, neck.z}, {neck.x + 0.11F, 0.21F, neck.z + 0.08F}, {neck.x - 0.06F, -0.08F, 0}, {neck.x + 0.07F, 0.08F, 0}, Material::kSecond);
+    mesh.quad(low + Vec3{0.24F, -0.16F, 0}, low + Vec3{0.24F, 0.16F, 0}, neck + Vec3{0.11F, 0.21F, 0},
+              neck + Vec3{0.11F, -0.21F, 0}, Material::kSecond);
+    mesh.quad(low + Vec3{0, 0.16F, 0}, low + Vec3{0, -0.16F, 0}, neck + Vec3{-0.12F, -0.21F, 0},
+              neck + Vec3{-0.12F, 0.21F, 0}, Material::kSecond);
+    mesh.quad(low + Vec3{0.24F, 0.16F, 0}, low + Vec3{0, 0.16F, 0}, neck + Vec3{-0.12F, 0.21F, 0},
+              neck + Vec3{0.11F, 0.21F, 0}, Material::kSecond);
+    mesh.quad(low + Vec3{0, -0.16F, 0}, low + Vec3{0.24F, -0.16F, 0}, neck + Vec3{0.11F, -0.21F, 0},
+              neck + Vec3{-0.12F, -0.21F, 0}, Material::kSecond);
+    mesh.frustum({neck.x - 0.12F, -0.21F, neck.z}, {neck.x + 0.11F, 0.21F, neck.z + 0.08F}, {neck.x - 0.06F, -0.08F, 0},
+                 {neck.x + 0.07F, 0.08F, 0}, Material::kSecond);
   }
   const Vec3 head = neck + Vec3{0.06F, 0, 0.20F};
   if (motor) {
     mesh.ellipsoid(head, {0.145F, 0.13F, 0.155F}, 5, segments / 2 + 2, Material::kThird);
-    mesh.quad(head + Vec3{0.146F, -0.09F, -0.03F}, head + Vec3{0.146F, 0.09F, -0.03F}, head + Vec3{0.12F, 0.09F, 0.07F}, head + Vec3{0.12F, -0.09F, 0.07F}, Material::kGlass);
+    mesh.quad(head + Vec3{0.146F, -0.09F, -0.03F}, head + Vec3{0.146F, 0.09F, -0.03F}, head + Vec3{0.12F, 0.09F, 0.07F},
+              head + Vec3{0.12F, -0.09F, 0.07F}, Material::kGlass);
   } else {
     mesh.ellipsoid(head, {0.10F, 0.085F, 0.12F}, 5, segments / 2 + 2, Material::kSkin);
     mesh.ellipsoid(head + Vec3{-0.01F, 0, 0.05F}, {0.125F, 0.10F, 0.095F}, 5, segments / 2 + 2, Material::kThird);
@@ -145,7 +170,8 @@ Mesh cycle_mesh(BodyKind kind, double phase, bool far) {
     Vec3 knee{0.28F, s * 0.20F, 0.72F};
     if (!motor) {
       const double a = 2 * kPi * (phase + (s > 0 ? 0.0 : 0.5));
-      foot = {-0.02F + 0.17F * static_cast<float>(det_cos(a)), s * 0.12F, 0.28F + 0.17F * static_cast<float>(det_sin(a))};
+      foot = {-0.02F + 0.17F * static_cast<float>(det_cos(a)), s * 0.12F,
+              0.28F + 0.17F * static_cast<float>(det_sin(a))};
       knee = {foot.x * 0.5F + 0.22F, s * 0.12F, 0.55F + foot.z * 0.35F};
     }
     mesh.tube(hip + Vec3{0, s * 0.10F, 0}, knee, 0.16F, Material::kThird);

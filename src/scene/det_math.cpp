@@ -10,8 +10,7 @@ double sin_core(double x) noexcept {
 }
 double cos_core(double x) noexcept {
   const double z = x * x;
-  return 1 +
-         z * (-0.5 + z * (1.0 / 24 + z * (-1.0 / 720 + z * (1.0 / 40320 + z * (-1.0 / 3628800 + z / 479001600)))));
+  return 1 + z * (-0.5 + z * (1.0 / 24 + z * (-1.0 / 720 + z * (1.0 / 40320 + z * (-1.0 / 3628800 + z / 479001600)))));
 }
 // Maclaurin series of atan for |x| <= tan(pi/16) ~ 0.199, then by halving: atan(x) = 2 atan(x / (1 + sqrt(1 + x^2))).
 double atan_unit(double x) noexcept {

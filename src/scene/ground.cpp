@@ -61,8 +61,8 @@ void Ground::in_cells(double x0, double y0, double x1, double y1, Add&& add) {
 Ground::Ground(const Layout& layout) : extent_(static_cast<float>(layout.extent)) {
   side_ = static_cast<int>(2 * extent_ / kCell) + 1;
   cells_.resize(static_cast<std::size_t>(side_ * side_));
-  const auto add_polygon = [&](std::vector<Convex>& list, std::vector<int> Cell::*member, const std::vector<Vec2>& points,
-                               Surface surface, bool paint) {
+  const auto add_polygon = [&](std::vector<Convex>& list, std::vector<int> Cell::*member,
+                               const std::vector<Vec2>& points, Surface surface, bool paint) {
     Convex convex{points, surface, paint};
     double x0 = 1e9, y0 = 1e9, x1 = -1e9, y1 = -1e9, area = 0;
     for (std::size_t i = 0; i < points.size(); ++i) {
@@ -201,7 +201,8 @@ Ground::Sample Ground::at(float x, float y, float blur) const noexcept {
     }
     (s.yellow ? yellow : white) = std::max(s.yellow ? yellow : white, a);
   }
-  for (const int i : c->paint) white = std::max(white, cover(outside(paint_[static_cast<std::size_t>(i)].points, x, y), soft));
+  for (const int i : c->paint)
+    white = std::max(white, cover(outside(paint_[static_cast<std::size_t>(i)].points, x, y), soft));
   if (wear > 0) sample.albedo = (1 - wear) * sample.albedo;
   const float worn = 0.80F + 0.30F * medium + 0.25F * fine - wear;
   if (white > 0) sample.albedo = mix(sample.albedo, {0.62F, 0.62F, 0.60F}, white * std::clamp(worn, 0.3F, 0.95F));

@@ -9,12 +9,15 @@ constexpr double kFar = 190;  // metres along a leg
 
 void surfaces(Layout& l) {
   const auto rectangle = [&](Surface s, int leg, double out0, double out1, double side0, double side1) {
-    l.ground.push_back({s, {on_leg(leg, out0, side0), on_leg(leg, out1, side0), on_leg(leg, out1, side1), on_leg(leg, out0, side1)}});
+    l.ground.push_back(
+        {s, {on_leg(leg, out0, side0), on_leg(leg, out1, side0), on_leg(leg, out1, side1), on_leg(leg, out0, side1)}});
   };
   // Pavements, then roads on them, then the kerbs' rounded corners, then medians.
   for (int leg = 0; leg < 4; ++leg) rectangle(Surface::kPavement, leg, 0, kFar, -kPavement, kPavement);
   for (int leg = 0; leg < 4; ++leg) {
-    l.ground.push_back({Surface::kPavement, {on_leg(leg, kKerb, kKerb), on_leg(leg, 26, kKerb), on_leg(leg, 26, 26), on_leg(leg, kKerb, 26)}});
+    l.ground.push_back(
+        {Surface::kPavement,
+         {on_leg(leg, kKerb, kKerb), on_leg(leg, 26, kKerb), on_leg(leg, 26, 26), on_leg(leg, kKerb, 26)}});
   }
   for (int leg = 0; leg < 4; ++leg) rectangle(Surface::kAsphalt, leg, 0, kFar, -kKerb, kKerb);
   for (int leg = 0; leg < 4; ++leg) {
@@ -32,7 +35,8 @@ void surfaces(Layout& l) {
     std::vector<Vec2> nose;
     for (int i = 0; i <= 8; ++i) {
       const double a = kPi * i / 8;
-      nose.push_back(on_leg(leg, 23.2 - 1.5 * det_sin(a), -(kMedianInner + kMedianOuter) / 2 + (kMedianOuter - kMedianInner) / 2 * det_cos(a)));
+      nose.push_back(on_leg(leg, 23.2 - 1.5 * det_sin(a),
+                            -(kMedianInner + kMedianOuter) / 2 + (kMedianOuter - kMedianInner) / 2 * det_cos(a)));
     }
     l.ground.push_back({Surface::kMedian, std::move(nose)});
   }
@@ -46,13 +50,15 @@ void arrow(Layout& l, int leg, double out, double side, bool ahead, bool left, b
   for (const double s : {-1.0, 1.0}) {
     if (!(s < 0 ? left : right)) continue;
     const double base = ahead ? 1.2 : 2.4;
-    l.paint.push_back({{at(base, s * 0.05), at(base + 0.25, s * 0.05), at(base + 0.9, s * 0.62), at(base + 0.65, s * 0.62)}});
+    l.paint.push_back(
+        {{at(base, s * 0.05), at(base + 0.25, s * 0.05), at(base + 0.9, s * 0.62), at(base + 0.65, s * 0.62)}});
     l.paint.push_back({{at(base + 0.35, s * 0.60), at(base + 1.25, s * 0.60), at(base + 0.85, s * 1.25)}});
   }
 }
 
 void markings(Layout& l) {
-  const auto line = [&](int leg, double out0, double out1, double side, double dash, double gap, bool yellow, double width = 0.13) {
+  const auto line = [&](int leg, double out0, double out1, double side, double dash, double gap, bool yellow,
+                        double width = 0.13) {
     Marking m;
     m.points = {on_leg(leg, out0, side), on_leg(leg, out1, side)};
     m.dash = dash;
@@ -83,10 +89,11 @@ void markings(Layout& l) {
     line(leg, kStopLine, kFar, 10.78, 0, 0, false, 0.2);
     line(leg, kStopLine, kFar, -10.78, 0, 0, false, 0.2);
     // Stop line across the inbound lanes; the crosswalk's bars.
-    l.paint.push_back({{on_leg(leg, kStopLine + 0.1, 0.3), on_leg(leg, kStopLine + 0.6, 0.3), on_leg(leg, kStopLine + 0.6, kKerb - 0.1),
-                        on_leg(leg, kStopLine + 0.1, kKerb - 0.1)}});
+    l.paint.push_back({{on_leg(leg, kStopLine + 0.1, 0.3), on_leg(leg, kStopLine + 0.6, 0.3),
+                        on_leg(leg, kStopLine + 0.6, kKerb - 0.1), on_leg(leg, kStopLine + 0.1, kKerb - 0.1)}});
     for (double side = -kKerb + 0.5; side < kKerb - 0.6; side += 1.0) {
-      l.paint.push_back({{on_leg(leg, kWalkNear, side), on_leg(leg, kWalkFar, side), on_leg(leg, kWalkFar, side + 0.5), on_leg(leg, kWalkNear, side + 0.5)}});
+      l.paint.push_back({{on_leg(leg, kWalkNear, side), on_leg(leg, kWalkFar, side), on_leg(leg, kWalkFar, side + 0.5),
+                          on_leg(leg, kWalkNear, side + 0.5)}});
     }
     for (const double out : {28.0, 52.0}) {
       arrow(l, leg, out + 4, kLeftLane, false, true, false);
@@ -140,14 +147,15 @@ void furniture(Layout& l) {
     for (double out = 30; out < 175; out += rng.uniform(9, 15)) {
       for (const double side : {1.0, -1.0}) {
         if (rng.chance(0.2)) continue;
-        l.trees.push_back({on_leg(leg, out + rng.uniform(-2, 2), side * (kPavement + rng.uniform(0.8, 1.8))), rng.uniform(5.5, 9.0),
-                           rng.uniform(1.7, 2.8), false, static_cast<std::uint32_t>(rng.bits() >> 40)});
+        l.trees.push_back({on_leg(leg, out + rng.uniform(-2, 2), side * (kPavement + rng.uniform(0.8, 1.8))),
+                           rng.uniform(5.5, 9.0), rng.uniform(1.7, 2.8), false,
+                           static_cast<std::uint32_t>(rng.bits() >> 40)});
       }
     }
     for (double out = 30; out < 170; out += 13) {
       if (rng.chance(0.35)) continue;
-      l.trees.push_back({on_leg(leg, out, -(kMedianInner + kMedianOuter) / 2), rng.uniform(3.2, 4.2), rng.uniform(0.9, 1.3), false,
-                         static_cast<std::uint32_t>(rng.bits() >> 40)});
+      l.trees.push_back({on_leg(leg, out, -(kMedianInner + kMedianOuter) / 2), rng.uniform(3.2, 4.2),
+                         rng.uniform(0.9, 1.3), false, static_cast<std::uint32_t>(rng.bits() >> 40)});
     }
   }
   // Lamps at the corners light the junction itself.
@@ -169,7 +177,8 @@ void furniture(Layout& l) {
         const Vec2 centre = along_first ? on_leg(quadrant, out + length / 2, set_back)
                                         : on_leg((quadrant + 1) % 4, out + length / 2, -set_back);
         const double heading = along_first ? leg_angle(quadrant) : leg_angle((quadrant + 1) % 4);
-        l.buildings.push_back({centre, heading, length, depth, height, style, static_cast<std::uint32_t>(rng.bits() >> 40)});
+        l.buildings.push_back(
+            {centre, heading, length, depth, height, style, static_cast<std::uint32_t>(rng.bits() >> 40)});
         out += length + (rng.chance(0.3) ? rng.uniform(5, 12) : 0.6);
       }
     }
@@ -185,7 +194,7 @@ Layout layout() {
   markings(l);
   furniture(l);
   // Poles at the corners and along legs, a bridge-like gantry over the east leg, and straight down.
-  l.cameras.push_back({"north-east-pole", 21.5, 25, 8.5, -4, -3, 0.0, 74, -0.10, 0.02, 0});
+  l.cameras.push_back({"north-east-pole", 17.4, 17.4, 9.2, -5, -3.5, 0.0, 82, -0.10, 0.02, 0});
   l.cameras.push_back({"west-approach", -62, 9.5, 7.5, 4, -1, 0.5, 46, -0.05, 0.01, 0});
   l.cameras.push_back({"south-mast", -19, -38, 11.0, 4, 4, 0.0, 58, -0.08, 0.015, 0});
   l.cameras.push_back({"overhead", 1, -7, 46, 0, -0.4, 0, 62, -0.04, 0.005, 0});

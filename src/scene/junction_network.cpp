@@ -39,11 +39,7 @@ Path turn_path(Vec2 from, double heading, Vec2 to, int turn, double radius_limit
   if (turn == 0) return Path(from, heading).straight(along).finish();
   const double across = std::fabs(dot(to - from, right_of(ahead)));
   const double radius = std::min({along, across, radius_limit});
-  return Path(from, heading)
-      .straight(along - radius)
-      .arc(radius, turn * kPi / 2)
-      .straight(across - radius)
-      .finish();
+  return Path(from, heading).straight(along - radius).arc(radius, turn * kPi / 2).straight(across - radius).finish();
 }
 
 }  // namespace
@@ -121,8 +117,8 @@ Network network() {
     n.wrong_way_lane = n.add_lane(std::move(wrong));
     const Path& lane = n.lanes[static_cast<std::size_t>(n.wrong_way_lane)].path;
     const Vec2 target = n.lanes[static_cast<std::size_t>(legs[3].exit_outer)].path.pose(0).at;
-    n.connect(n.wrong_way_lane, legs[3].exit_outer,
-              turn_path(lane.pose(lane.length()).at, kPi, target, 1, 11.5), "east-wrong-way", -1, 6.0);
+    n.connect(n.wrong_way_lane, legs[3].exit_outer, turn_path(lane.pose(lane.length()).at, kPi, target, 1, 11.5),
+              "east-wrong-way", -1, 6.0);
   }
 
   for (int l = 0; l < 4; ++l) {
@@ -138,15 +134,17 @@ Network network() {
     walk.walk_to = green + 1 + kWalk;
     n.crosswalks.push_back(walk);
   }
-  // On foot: in along one leg's pavement, over the crosswalk at the corner, out along the other side; or round a corner.
+  // On foot: in along one leg's pavement, over the crosswalk at the corner, out along the other side; or round a
+  // corner.
   const double foot = (kKerb + kPavement) / 2;
   const double walk_at = (kWalkNear + kWalkFar) / 2;
   for (int l = 0; l < 4; ++l) {
     for (const double side : {1.0, -1.0}) {
       // Along the leg, across it, and back out on the other side.
       Footway across;
-      across.points = {on_leg(l, 110, side * foot), on_leg(l, walk_at, side * foot), on_leg(l, walk_at, side * kKerb),
-                       on_leg(l, walk_at, -side * kKerb), on_leg(l, walk_at, -side * foot), on_leg(l, 110, -side * foot)};
+      across.points = {on_leg(l, 110, side * foot),      on_leg(l, walk_at, side * foot),
+                       on_leg(l, walk_at, side * kKerb), on_leg(l, walk_at, -side * kKerb),
+                       on_leg(l, walk_at, -side * foot), on_leg(l, 110, -side * foot)};
       across.crosswalk = {-1, -1, l, -1, -1};
       n.footways.push_back(across);
       // In along the leg and straight on over the leg to the side; its nearer kerb comes first.

@@ -33,10 +33,10 @@ struct PaintPatch {
 
 struct SignalHead {
   Vec2 at;
-  double height = 5.2;   ///< metres, of its centre
-  double facing = 0;     ///< heading towards which the lenses look
-  int group = 0;         ///< index into Network::signals
-  bool on_arm = false;   ///< hangs from a mast arm; its pole is given apart
+  double height = 5.2;  ///< metres, of its centre
+  double facing = 0;    ///< heading towards which the lenses look
+  int group = 0;        ///< index into Network::signals
+  bool on_arm = false;  ///< hangs from a mast arm; its pole is given apart
 };
 
 struct Pole {
@@ -70,7 +70,7 @@ struct Barrier {
 /// A camera as it was mounted: true extrinsics.
 struct CameraMount {
   std::string name;
-  double x = 0, y = 0, z = 7;        ///< metres, z up from the road plane
+  double x = 0, y = 0, z = 7;  ///< metres, z up from the road plane
   double look_x = 0, look_y = 0, look_z = 0;
   double horizontal_fov_deg = 60;
   double k1 = -0.06, k2 = 0.01;  ///< radial distortion, of normalised coordinates

@@ -20,8 +20,8 @@ Light make_light(double hour, Weather weather) {
   const float warm = 1 - std::clamp(up / 0.5F, 0.0F, 1.0F);
   light.sun = (3.4F * day) * Vec3{1.0F, 0.96F - 0.20F * warm, 0.88F - 0.42F * warm};
   light.sky = (0.15F + 0.85F * day) * Vec3{0.62F, 0.74F, 0.95F};
-  light.horizon = (0.12F + 0.88F * day) * Vec3{0.78F + 0.1F * warm, 0.84F, 0.92F - 0.12F * warm};
-  light.zenith = (0.10F + 0.90F * day) * Vec3{0.26F, 0.44F, 0.82F};
+  light.horizon = (0.12F + 0.88F * day) * Vec3{0.86F + 0.12F * warm, 0.98F, 1.14F - 0.22F * warm};
+  light.zenith = (0.10F + 0.90F * day) * Vec3{0.26F, 0.52F, 1.10F};
   light.haze = 1.0F / 2600;
   light.headlights = light.night > 0.05F;
   switch (weather) {

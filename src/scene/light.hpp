@@ -22,12 +22,12 @@ struct Light {
   Vec3 ground;           ///< radiance that the ground sends back up
   float haze = 0;        ///< extinction per metre
   float exposure = 1;
-  float wet = 0;         ///< 0 dry … 1 standing water
-  float night = 0;       ///< 0 day … 1 lamps lit
+  float wet = 0;    ///< 0 dry … 1 standing water
+  float night = 0;  ///< 0 day … 1 lamps lit
   bool headlights = false;
-  float cloud = 0;       ///< 0 clear … 1 overcast
-  float noise = 1.2F;    ///< standard deviation of the sensor's noise, steps of Y
-  float rain = 0;        ///< streaks, 0…1
+  float cloud = 0;     ///< 0 clear … 1 overcast
+  float noise = 1.2F;  ///< standard deviation of the sensor's noise, steps of Y
+  float rain = 0;      ///< streaks, 0…1
 
   [[nodiscard]] Vec3 sky_radiance(Vec3 direction) const noexcept {
     const float up = direction.z < 0 ? 0 : direction.z;
@@ -35,7 +35,8 @@ struct Light {
   }
   /// What a mirror would show.
   [[nodiscard]] Vec3 surroundings(Vec3 direction) const noexcept {
-    return direction.z > 0 ? sky_radiance(direction) : mix(horizon, ground, -direction.z * 4 > 1 ? 1 : -direction.z * 4);
+    return direction.z > 0 ? sky_radiance(direction)
+                           : mix(horizon, ground, -direction.z * 4 > 1 ? 1 : -direction.z * 4);
   }
   /// Share of a surface's light that comes through `metres` of air.
   [[nodiscard]] float clear(float metres) const noexcept {

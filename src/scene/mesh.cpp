@@ -85,7 +85,8 @@ void Mesh::ellipsoid(Vec3 centre, Vec3 radii, int rings, int segments, Material 
       const auto at = [&](int ring, int segment) {
         return static_cast<std::uint16_t>(first + ring * segments + segment % segments);
       };
-      for (const std::uint16_t i : {at(r, s), at(r, s + 1), at(r + 1, s + 1), at(r, s), at(r + 1, s + 1), at(r + 1, s)}) {
+      for (const std::uint16_t i :
+           {at(r, s), at(r, s + 1), at(r + 1, s + 1), at(r, s), at(r + 1, s + 1), at(r + 1, s)}) {
         triangles.push_back(i);
       }
     }

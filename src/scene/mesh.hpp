@@ -10,21 +10,21 @@ namespace gantry::scene {
 
 /// What a surface is made of; the object's look decides the colour of the first four.
 enum class Material : std::uint8_t {
-  kPaint,     ///< body colour
-  kSecond,    ///< second colour: cargo box, stripe, jacket
-  kThird,     ///< trousers, seat
+  kPaint,   ///< body colour
+  kSecond,  ///< second colour: cargo box, stripe, jacket
+  kThird,   ///< trousers, seat
   kSkin,
   kGlass,
   kTyre,
   kRim,
-  kTrim,      ///< black plastic, grille, underside
+  kTrim,  ///< black plastic, grille, underside
   kMetal,
   kPlate,
   kHeadlight,
   kTaillight,
   kLeftIndicator,
   kRightIndicator,
-  kSign,      ///< lit destination board
+  kSign,  ///< lit destination board
 };
 inline constexpr int kMaterialCount = 15;
 

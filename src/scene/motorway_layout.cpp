@@ -64,11 +64,12 @@ Layout layout() {
   }
   for (int i = 0; i < 22; ++i) {
     const double s = rng.chance(0.5) ? 1 : -1;
-    l.buildings.push_back({point(rng.uniform(0, 2 * kHalf), s * rng.uniform(70, 160)), rng.uniform(0, kPi), rng.uniform(14, 50),
-                           rng.uniform(12, 25), rng.uniform(5, 14), rng.chance(0.5) ? 2 : 1, static_cast<std::uint32_t>(rng.bits() >> 40)});
+    l.buildings.push_back({point(rng.uniform(0, 2 * kHalf), s * rng.uniform(70, 160)), rng.uniform(0, kPi),
+                           rng.uniform(14, 50), rng.uniform(12, 25), rng.uniform(5, 14), rng.chance(0.5) ? 2 : 1,
+                           static_cast<std::uint32_t>(rng.bits() >> 40)});
   }
-  l.cameras.push_back({"bridge-east", 0, 0, 8.2, 60, -1.5, 0.0, 52, -0.04, 0.005, 0});
-  l.cameras.push_back({"bridge-west", 0, 2, 8.2, -55, 3, 0.0, 48, -0.04, 0.005, 0});
+  l.cameras.push_back({"bridge-east", 0, -5.5, 8.4, 60, -4.0, 0.0, 52, -0.04, 0.005, 0});
+  l.cameras.push_back({"bridge-west", 0, 6, 8.2, -55, 4.5, 0.0, 48, -0.04, 0.005, 0});
   l.cameras.push_back({"verge-pole", 20, -21, 10.5, 75, -3, 0.0, 46, -0.06, 0.01, 0});
   l.cameras.push_back({"high-mast", 70, -24, 22, 100, -4, 0.0, 64, -0.05, 0.01, 0});
   l.camera_spots = l.cameras;

@@ -143,7 +143,8 @@ std::vector<Footprint> sweep(const Network& network, const Connector& connector)
   const double end = lane.path.length() + size.length + 1;
   for (int i = 0; i * kStep <= end; ++i) {
     const double s = i * kStep;
-    bodies.push_back(footprint(size, point(s - size.front_overhang), point(s - size.front_overhang - size.wheelbase), kCushion));
+    bodies.push_back(
+        footprint(size, point(s - size.front_overhang), point(s - size.front_overhang - size.wheelbase), kCushion));
   }
   return bodies;
 }

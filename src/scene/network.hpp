@@ -56,12 +56,12 @@ struct Lane {
   int right = -1;         ///< the same on the right
   int connector = -1;     ///< index into Network::connectors where this lane crosses a junction
   std::vector<int> next;  ///< lanes that follow
-  bool keep_clear = true; ///< vehicles enter a junction only when this lane has room for them (exits)
+  bool keep_clear = true;  ///< vehicles enter a junction only when this lane has room for them (exits)
 };
 
 /// Where somebody on one connector would touch somebody on another (front bumper positions, metres along each).
 struct Conflict {
-  int other = 0;  ///< connector
+  int other = 0;                            ///< connector
   double enter = 0, leave = 0;              ///< on this one
   double other_enter = 0, other_leave = 0;  ///< on the other
   bool yields = false;                      ///< this one waits for oncoming traffic of the other even where both may go
@@ -69,7 +69,7 @@ struct Conflict {
 
 struct CrosswalkZone {
   int crosswalk = 0;
-  double enter = 0, leave = 0;         ///< front bumper positions between which a body covers the crosswalk
+  double enter = 0, leave = 0;            ///< front bumper positions between which a body covers the crosswalk
   double from_across = 0, to_across = 0;  ///< the strip that the body takes, metres along the crosswalk
 };
 
@@ -88,14 +88,14 @@ enum class SignalState : std::uint8_t { kGreen, kYellow, kRed };
 
 /// Lights that show the same colour together.
 struct SignalGroup {
-  std::string name;  ///< "ns-through", "ew-left", …
+  std::string name;                                    ///< "ns-through", "ew-left", …
   double green_from = 0, green_to = 0, yellow_to = 0;  ///< seconds into the cycle; red otherwise
 };
 
 struct Crosswalk {
   std::string name;
-  Vec2 from, to;       ///< kerb to kerb, centre line
-  double width = 3.5;  ///< metres
+  Vec2 from, to;                      ///< kerb to kerb, centre line
+  double width = 3.5;                 ///< metres
   double walk_from = 0, walk_to = 0;  ///< seconds into the cycle in which people may start; both 0: any time
 };
 
@@ -106,8 +106,8 @@ struct Footway {
 };
 
 struct Entry {
-  int lane = 0;          ///< where vehicles appear
-  double peak_rate = 0;  ///< vehicles an hour at density 1 in the peak hour
+  int lane = 0;                                 ///< where vehicles appear
+  double peak_rate = 0;                         ///< vehicles an hour at density 1 in the peak hour
   std::vector<std::pair<int, double>> choices;  ///< next lane (connector's) and its share
 };
 
@@ -127,20 +127,20 @@ struct Network {
   std::vector<Footway> footways;
   std::vector<Entry> entries;
   std::vector<CountLine> lines;
-  double foot_rate = 0;             ///< people an hour at density 1
-  double truck_share = 0.06;        ///< of motor vehicles by day
-  double long_truck_share = 0;      ///< of trucks
-  double bus_share = 0.03;          ///< of motor vehicles
-  double motorcycle_share = 0.05;   ///< of motor vehicles
-  double bicycle_share = 0;         ///< of vehicles in ordinary lanes
-  bool coaches = false;             ///< buses are coaches
-  bool fast = false;                ///< drivers want up to a fifth more than is usual in town
-  std::vector<Pose> parked;         ///< centres of parking places
-  int wrong_way_lane = -1;          ///< lane for the wrong-way driver
-  int wrong_way_closes = -1;        ///< lane that must be empty meanwhile; -1: none
-  int bottleneck_lane = -1;         ///< where a queue is made
-  int stopped_lane = -1;            ///< where a vehicle breaks down
-  double stopped_at = 0;            ///< metres along it
+  double foot_rate = 0;            ///< people an hour at density 1
+  double truck_share = 0.06;       ///< of motor vehicles by day
+  double long_truck_share = 0;     ///< of trucks
+  double bus_share = 0.03;         ///< of motor vehicles
+  double motorcycle_share = 0.05;  ///< of motor vehicles
+  double bicycle_share = 0;        ///< of vehicles in ordinary lanes
+  bool coaches = false;            ///< buses are coaches
+  bool fast = false;               ///< drivers want up to a fifth more than is usual in town
+  std::vector<Pose> parked;        ///< centres of parking places
+  int wrong_way_lane = -1;         ///< lane for the wrong-way driver
+  int wrong_way_closes = -1;       ///< lane that must be empty meanwhile; -1: none
+  int bottleneck_lane = -1;        ///< where a queue is made
+  int stopped_lane = -1;           ///< where a vehicle breaks down
+  double stopped_at = 0;           ///< metres along it
 
   int add_lane(Lane lane);
   /// Adds the lane of a connector and the connector itself.

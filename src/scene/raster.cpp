@@ -87,8 +87,8 @@ void RasterTarget::resize(int w, int h, bool owners) {
   if (owners) touched.assign(n, 0);
 }
 
-int draw_triangle(RasterTarget& target, int plane, const Corner& a, const Corner& b, const Corner& c, std::uint8_t owner,
-                  bool count_touched) {
+int draw_triangle(RasterTarget& target, int plane, const Corner& a, const Corner& b, const Corner& c,
+                  std::uint8_t owner, bool count_touched) {
   const float inverse = inverse_area(a, b, c);
   if (inverse == 0) return 0;
   SamplePlane& out = target.planes[static_cast<std::size_t>(plane)];
@@ -98,9 +98,12 @@ int draw_triangle(RasterTarget& target, int plane, const Corner& a, const Corner
   const Plane2 py(a, b, c, a.colour.y, b.colour.y, c.colour.y, inverse);
   const Plane2 pu(a, b, c, a.colour.u, b.colour.u, c.colour.u, inverse);
   const Plane2 pv(a, b, c, a.colour.v, b.colour.v, c.colour.v, inverse);
-  const float y_low = std::min({a.colour.y, b.colour.y, c.colour.y}), y_high = std::max({a.colour.y, b.colour.y, c.colour.y});
-  const float u_low = std::min({a.colour.u, b.colour.u, c.colour.u}), u_high = std::max({a.colour.u, b.colour.u, c.colour.u});
-  const float v_low = std::min({a.colour.v, b.colour.v, c.colour.v}), v_high = std::max({a.colour.v, b.colour.v, c.colour.v});
+  const float y_low = std::min({a.colour.y, b.colour.y, c.colour.y}),
+              y_high = std::max({a.colour.y, b.colour.y, c.colour.y});
+  const float u_low = std::min({a.colour.u, b.colour.u, c.colour.u}),
+              u_high = std::max({a.colour.u, b.colour.u, c.colour.u});
+  const float v_low = std::min({a.colour.v, b.colour.v, c.colour.v}),
+              v_high = std::max({a.colour.v, b.colour.v, c.colour.v});
   const std::uint32_t tag = static_cast<std::uint32_t>(owner) << 24;
   int fresh = 0;
   for_rows(target.width, target.height, ox, oy, a, b, c, [&](int y, int x0, int x1) {
@@ -161,7 +164,8 @@ void draw_shadow(RasterTarget& target, int plane, bool contact, const Corner& a,
   });
 }
 
-void draw_glow(std::vector<std::uint8_t>& plane, int width, int height, const Corner& a, const Corner& b, const Corner& c) {
+void draw_glow(std::vector<std::uint8_t>& plane, int width, int height, const Corner& a, const Corner& b,
+               const Corner& c) {
   const float inverse = inverse_area(a, b, c);
   if (inverse == 0) return;
   const Plane2 amount(a, b, c, a.colour.y, b.colour.y, c.colour.y, inverse);

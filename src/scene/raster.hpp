@@ -44,8 +44,8 @@ struct RasterTarget {
 
 /// Draws one triangle into one plane; both windings. Returns pixels newly touched by `owner` in `touched` where that is
 /// not null. Clips to the target.
-int draw_triangle(RasterTarget& target, int plane, const Corner& a, const Corner& b, const Corner& c, std::uint8_t owner,
-                  bool count_touched);
+int draw_triangle(RasterTarget& target, int plane, const Corner& a, const Corner& b, const Corner& c,
+                  std::uint8_t owner, bool count_touched);
 
 /// Marks one sample of a ground shadow where nothing stands in front of it (`still` is the depth of what does not
 /// move).
@@ -53,6 +53,7 @@ void draw_shadow(RasterTarget& target, int plane, bool contact, const Corner& a,
                  const std::vector<float>& still);
 
 /// Adds a light's spread over the ground: the corner's colour.y is the amount, saturating.
-void draw_glow(std::vector<std::uint8_t>& plane, int width, int height, const Corner& a, const Corner& b, const Corner& c);
+void draw_glow(std::vector<std::uint8_t>& plane, int width, int height, const Corner& a, const Corner& b,
+               const Corner& c);
 
 }  // namespace gantry::scene

@@ -20,14 +20,17 @@ Rect bounds(const Corner* corners, int count, int width, int height) noexcept {
     y0 = std::fmin(y0, corners[i].y);
     y1 = std::fmax(y1, corners[i].y);
   }
-  const auto pixel = [](float v, int limit) { return static_cast<int>(std::clamp(v, 0.0F, static_cast<float>(limit))); };
+  const auto pixel = [](float v, int limit) {
+    return static_cast<int>(std::clamp(v, 0.0F, static_cast<float>(limit)));
+  };
   return {pixel(std::floor(x0) - 1, width), pixel(std::floor(y0) - 1, height), pixel(std::ceil(x1) + 1, width),
           pixel(std::ceil(y1) + 1, height)};
 }
 
 /// Convex hull of points on the ground (Andrew's monotone chain); returns how many of `points` stand at its front.
 int convex_hull(std::array<Vec2, 32>& points, int count) {
-  std::sort(points.begin(), points.begin() + count, [](Vec2 a, Vec2 b) { return a.x < b.x || (a.x == b.x && a.y < b.y); });
+  std::sort(points.begin(), points.begin() + count,
+            [](Vec2 a, Vec2 b) { return a.x < b.x || (a.x == b.x && a.y < b.y); });
   std::array<Vec2, 64> hull;
   int n = 0;
   const auto turn = [](Vec2 o, Vec2 a, Vec2 b) { return (a.x - o.x) * (b.y - o.y) - (a.y - o.y) * (b.x - o.x); };
@@ -35,7 +38,9 @@ int convex_hull(std::array<Vec2, 32>& points, int count) {
     const int floor = n;
     for (int i = 0; i < count; ++i) {
       const Vec2 p = points[static_cast<std::size_t>(pass == 0 ? i : count - 1 - i)];
-      while (n >= floor + 2 && turn(hull[static_cast<std::size_t>(n - 2)], hull[static_cast<std::size_t>(n - 1)], p) <= 0) --n;
+      while (n >= floor + 2 &&
+             turn(hull[static_cast<std::size_t>(n - 2)], hull[static_cast<std::size_t>(n - 1)], p) <= 0)
+        --n;
       hull[static_cast<std::size_t>(n++)] = p;
     }
     --n;
@@ -47,7 +52,8 @@ int convex_hull(std::array<Vec2, 32>& points, int count) {
 
 }  // namespace
 
-Renderer::Renderer(const Layout& layout, const CameraMount& mount, int width, int height, double hour, Weather weather, double fps)
+Renderer::Renderer(const Layout& layout, const CameraMount& mount, int width, int height, double hour, Weather weather,
+                   double fps)
     : layout_(layout),
       camera_(mount, width, height),
       light_(make_light(hour, weather)),
@@ -57,7 +63,8 @@ Renderer::Renderer(const Layout& layout, const CameraMount& mount, int width, in
       height_(height),
       shutter_(static_cast<float>(std::min(0.5 / fps, light_.night > 0.5F ? 1.0 / 60 : 1.0 / 200))) {
   target_.resize(width, height, true);
-  for (int s = 0; s < kSamples; ++s) target_.planes[static_cast<std::size_t>(s)].depth = backdrop_.depth[static_cast<std::size_t>(s)];
+  for (int s = 0; s < kSamples; ++s)
+    target_.planes[static_cast<std::size_t>(s)].depth = backdrop_.depth[static_cast<std::size_t>(s)];
   tiles_x_ = (width + kTileW - 1) / kTileW;
   tiles_y_ = (height + kTileH - 1) / kTileH;
   dirty_.assign(static_cast<std::size_t>(tiles_x_ * tiles_y_), 0);
@@ -88,7 +95,8 @@ Renderer::Renderer(const Layout& layout, const CameraMount& mount, int width, in
 void Renderer::mark(const Rect& r) {
   if (r.empty()) return;
   for (int ty = r.y0 / kTileH; ty <= (r.y1 - 1) / kTileH; ++ty) {
-    for (int tx = r.x0 / kTileW; tx <= (r.x1 - 1) / kTileW; ++tx) dirty_[static_cast<std::size_t>(ty * tiles_x_ + tx)] = 1;
+    for (int tx = r.x0 / kTileW; tx <= (r.x1 - 1) / kTileW; ++tx)
+      dirty_[static_cast<std::size_t>(ty * tiles_x_ + tx)] = 1;
   }
 }
 
@@ -99,11 +107,13 @@ void Renderer::clear_tiles() {
       const int x0 = tx * kTileW;
       const auto n = static_cast<std::size_t>(std::min(kTileW, width_ - x0));
       for (int y = ty * kTileH; y < std::min(height_, (ty + 1) * kTileH); ++y) {
-        const std::size_t i = static_cast<std::size_t>(y) * static_cast<std::size_t>(width_) + static_cast<std::size_t>(x0);
+        const std::size_t i =
+            static_cast<std::size_t>(y) * static_cast<std::size_t>(width_) + static_cast<std::size_t>(x0);
         for (int s = 0; s < kSamples; ++s) {
           SamplePlane& plane = target_.planes[static_cast<std::size_t>(s)];
           std::memset(plane.colour.data() + i, 0, n * sizeof(std::uint32_t));
-          std::memcpy(plane.depth.data() + i, backdrop_.depth[static_cast<std::size_t>(s)].data() + i, n * sizeof(float));
+          std::memcpy(plane.depth.data() + i, backdrop_.depth[static_cast<std::size_t>(s)].data() + i,
+                      n * sizeof(float));
         }
         std::memset(target_.shadow.data() + i, 0, n);
         std::memset(target_.touched.data() + i, 0, n);
@@ -125,7 +135,9 @@ void Renderer::collect(const Snapshot& now) {
     const Vec3 c = camera_.to_camera({object.x, object.y, static_cast<float>(size.height) / 2});
     // Shadows may reach into the picture from outside: keep a margin of the body's height.
     const float margin = radius + static_cast<float>(size.height) * 1.5F;
-    if (c.z < -radius || std::fabs(c.x) > c.z * half_x + margin + radius || std::fabs(c.y) > c.z * half_y + margin + radius) continue;
+    if (c.z < -radius || std::fabs(c.x) > c.z * half_x + margin + radius ||
+        std::fabs(c.y) > c.z * half_y + margin + radius)
+      continue;
     const float pixels = camera_.focal() * static_cast<float>(size.height) / std::fmax(c.z, 0.5F);
     if (pixels < 2) continue;
     Drawn d;
@@ -176,14 +188,16 @@ void Renderer::draw_shadows(const Drawn& d) {
       std::array<ClipVertex, 32> v;
       for (int i = 0; i < n; ++i) {
         v[static_cast<std::size_t>(i)].at =
-            camera_.to_camera({static_cast<float>(points[static_cast<std::size_t>(i)].x), static_cast<float>(points[static_cast<std::size_t>(i)].y), 0});
+            camera_.to_camera({static_cast<float>(points[static_cast<std::size_t>(i)].x),
+                               static_cast<float>(points[static_cast<std::size_t>(i)].y), 0});
       }
       for (int i = 1; i + 1 < n; ++i) {
         clip_triangle(camera_, v[0], v[static_cast<std::size_t>(i)], v[static_cast<std::size_t>(i + 1)],
                       [&](const Corner& p, const Corner& q, const Corner& r) {
                         const Corner all[3] = {p, q, r};
                         mark(bounds(all, 3, width_, height_));
-                        draw_shadow(target_, sample, contact, p, q, r, backdrop_.depth[static_cast<std::size_t>(sample)]);
+                        draw_shadow(target_, sample, contact, p, q, r,
+                                    backdrop_.depth[static_cast<std::size_t>(sample)]);
                       });
       }
     }
@@ -213,7 +227,10 @@ void Renderer::draw_body(Drawn& d, std::uint8_t owner, double seconds) {
       float v = 0;
       camera_.to_pixels(ground, u, v);
       if (u >= 0 && v >= 0 && u < static_cast<float>(width_) && v < static_cast<float>(height_)) {
-        const std::uint32_t share = backdrop_.pixels[static_cast<std::size_t>(v) * static_cast<std::size_t>(width_) + static_cast<std::size_t>(u)] >> 24;
+        const std::uint32_t share =
+            backdrop_
+                .pixels[static_cast<std::size_t>(v) * static_cast<std::size_t>(width_) + static_cast<std::size_t>(u)] >>
+            24;
         if (share == 1) sunlit = 0.25F;
       }
     }
@@ -321,7 +338,8 @@ void Renderer::draw_body(Drawn& d, std::uint8_t owner, double seconds) {
     dx = (u1 - u0) * 100 * shutter_ / kSamples;
     dy = (v1 - v0) * 100 * shutter_ / kSamples;
   }
-  const Corner box[2] = {{x0 - std::fabs(dx) * 2, y0 - std::fabs(dy) * 2, 0, {}}, {x1 + std::fabs(dx) * 2, y1 + std::fabs(dy) * 2, 0, {}}};
+  const Corner box[2] = {{x0 - std::fabs(dx) * 2, y0 - std::fabs(dy) * 2, 0, {}},
+                         {x1 + std::fabs(dx) * 2, y1 + std::fabs(dy) * 2, 0, {}}};
   d.rect = bounds(box, 2, width_, height_);
   if (d.rect.empty() && !d.cut) return;
   if (d.cut) d.rect = {0, 0, width_, height_};
@@ -354,7 +372,8 @@ void Renderer::draw_lamps(const Snapshot& now) {
   constexpr Vec3 kOn[3] = {{2.2F, 0.10F, 0.06F}, {2.0F, 1.0F, 0.06F}, {0.12F, 1.7F, 0.75F}};
   const float gain = 1.0F / light_.exposure;
   for (const SignalHead& head : layout_.heads) {
-    const SignalState state = now.signals.empty() ? SignalState::kRed : now.signals[static_cast<std::size_t>(head.group)];
+    const SignalState state =
+        now.signals.empty() ? SignalState::kRed : now.signals[static_cast<std::size_t>(head.group)];
     const Vec2 d = unit(head.facing);
     const Vec2 r = right_of(d);
     const Vec3 out{static_cast<float>(d.x), static_cast<float>(d.y), 0};
@@ -362,7 +381,9 @@ void Renderer::draw_lamps(const Snapshot& now) {
     for (int lens = 0; lens < 3; ++lens) {
       const bool on = (lens == 0 && state == SignalState::kRed) || (lens == 1 && state == SignalState::kYellow) ||
                       (lens == 2 && state == SignalState::kGreen);
-      const Vec3 centre = Vec3{static_cast<float>(head.at.x), static_cast<float>(head.at.y), static_cast<float>(head.height) + 0.33F * static_cast<float>(1 - lens)} + 0.13F * out;
+      const Vec3 centre = Vec3{static_cast<float>(head.at.x), static_cast<float>(head.at.y),
+                               static_cast<float>(head.height) + 0.33F * static_cast<float>(1 - lens)} +
+                          0.13F * out;
       if (dot(camera_.position() - centre, out) <= 0) continue;
       const Vec3 colour = on ? gain * kOn[lens] : Vec3{0.02F, 0.02F, 0.02F} * (light_.sky + light_.sun);
       const Yuv developed = film_.develop(mix(light_.horizon, colour, light_.clear(norm(camera_.position() - centre))));
@@ -371,7 +392,8 @@ void Renderer::draw_lamps(const Snapshot& now) {
       bool behind = false;
       for (int i = 0; i < 8; ++i) {
         const auto a = static_cast<float>(2 * kPi * i / 8);
-        const Vec3 p = centre + 0.13F * (static_cast<float>(det_cos(a)) * side + Vec3{0, 0, static_cast<float>(det_sin(a))});
+        const Vec3 p =
+            centre + 0.13F * (static_cast<float>(det_cos(a)) * side + Vec3{0, 0, static_cast<float>(det_sin(a))});
         v[i] = {camera_.to_camera(p), developed};
         behind = behind || v[i].at.z < kNear;
         if (!behind) k[i] = to_corner(camera_, v[i]);
@@ -427,10 +449,14 @@ void Renderer::draw_light_pools(const Drawn& d) {
 
 void Renderer::resolve(const Nv12& out) {
   for (int y = 0; y < height_; ++y) {
-    std::memcpy(out.y + y * out.stride, still_y_.data() + static_cast<std::size_t>(y) * static_cast<std::size_t>(width_), static_cast<std::size_t>(width_));
+    std::memcpy(out.y + y * out.stride,
+                still_y_.data() + static_cast<std::size_t>(y) * static_cast<std::size_t>(width_),
+                static_cast<std::size_t>(width_));
   }
   for (int y = 0; y < height_ / 2; ++y) {
-    std::memcpy(out.uv + y * out.stride, still_uv_.data() + static_cast<std::size_t>(y) * static_cast<std::size_t>(width_), static_cast<std::size_t>(width_));
+    std::memcpy(out.uv + y * out.stride,
+                still_uv_.data() + static_cast<std::size_t>(y) * static_cast<std::size_t>(width_),
+                static_cast<std::size_t>(width_));
   }
   const std::uint32_t* planes[kSamples];
   for (int s = 0; s < kSamples; ++s) planes[s] = target_.planes[static_cast<std::size_t>(s)].colour.data();
@@ -446,11 +472,13 @@ void Renderer::resolve(const Nv12& out) {
           for (int k = 0; k < 4; ++k) {
             const int px = x + k % 2;
             const int py = y + k / 2;
-            const std::size_t i = static_cast<std::size_t>(py) * static_cast<std::size_t>(width_) + static_cast<std::size_t>(px);
+            const std::size_t i =
+                static_cast<std::size_t>(py) * static_cast<std::size_t>(width_) + static_cast<std::size_t>(px);
             const std::uint32_t still = backdrop_.pixels[i];
             const std::uint32_t c0 = planes[0][i], c1 = planes[1][i], c2 = planes[2][i], c3 = planes[3][i];
             const std::uint8_t shade = target_.shadow[i];
-            int by = static_cast<int>(still & 255), bu = static_cast<int>(still >> 8 & 255), bv = static_cast<int>(still >> 16 & 255);
+            int by = static_cast<int>(still & 255), bu = static_cast<int>(still >> 8 & 255),
+                bv = static_cast<int>(still >> 16 & 255);
             if ((c0 | c1 | c2 | c3 | shade | (pools ? pools_[i] : 0U)) == 0) {
               sum_u += bu;
               sum_v += bv;
@@ -462,9 +490,9 @@ void Renderer::resolve(const Nv12& out) {
               // Light is taken from linear radiance; in the picture's curve a share s of light is about s^(1/2.2),
               // here by its second-order fit 1 - 0.55 t - 0.25 t^2.
               constexpr int kCount[16] = {0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4};
-              const int sun = kCount[shade & 15] * share;                 // of 4 * 255
-              const int sky = kCount[shade >> 4] * 150;                   // of 4 * 255
-              const int taken = sun + sky - sun * sky / (4 * 255);        // of 4 * 255
+              const int sun = kCount[shade & 15] * share;           // of 4 * 255
+              const int sky = kCount[shade >> 4] * 150;             // of 4 * 255
+              const int taken = sun + sky - sun * sky / (4 * 255);  // of 4 * 255
               const int t = taken * 256 / (4 * 255);
               const int keep = 256 - (141 * t >> 8) - (64 * t * t >> 16);
               by = 16 + ((by - 16) * keep >> 8);
@@ -527,7 +555,9 @@ void Renderer::add_spot(const Nv12& out, float u, float v, float radius, float a
   const int cy = static_cast<int>(v);
   if (cx < 0 || cy < 0 || cx >= width_ || cy >= height_) return;
   // Hidden where something nearer was drawn.
-  if (target_.planes[0].depth[static_cast<std::size_t>(cy) * static_cast<std::size_t>(width_) + static_cast<std::size_t>(cx)] > w * 1.06F) return;
+  if (target_.planes[0].depth[static_cast<std::size_t>(cy) * static_cast<std::size_t>(width_) +
+                              static_cast<std::size_t>(cx)] > w * 1.06F)
+    return;
   const int r = static_cast<int>(radius) + 1;
   const float inverse = 1 / (radius * radius);
   for (int y = std::max(0, cy - r); y <= std::min(height_ - 1, cy + r); ++y) {
@@ -538,11 +568,13 @@ void Renderer::add_spot(const Nv12& out, float u, float v, float radius, float a
       if (t <= 0) continue;
       const int add = static_cast<int>(amount * t * t * t);
       std::uint8_t& luma = out.y[y * out.stride + x];
-      luma = static_cast<std::uint8_t>(std::min(235, luma + static_cast<int>(static_cast<float>(add) * (1 - 0.6F * red))));
+      luma =
+          static_cast<std::uint8_t>(std::min(235, luma + static_cast<int>(static_cast<float>(add) * (1 - 0.6F * red))));
       if ((x & 1) == 0 && (y & 1) == 0) {
         std::uint8_t& cr = out.uv[(y / 2) * out.stride + x + 1];
         std::uint8_t& cb = out.uv[(y / 2) * out.stride + x];
-        cr = static_cast<std::uint8_t>(std::clamp(cr + static_cast<int>(static_cast<float>(add) * (red > 0 ? 0.42F * red : -0.01F)), 16, 240));
+        cr = static_cast<std::uint8_t>(
+            std::clamp(cr + static_cast<int>(static_cast<float>(add) * (red > 0 ? 0.42F * red : -0.01F)), 16, 240));
         cb = static_cast<std::uint8_t>(std::clamp(cb - static_cast<int>(static_cast<float>(add) * 0.10F), 16, 240));
       }
     }
@@ -577,7 +609,9 @@ void Renderer::glow_lights(const Nv12& out) {
           const Vec3 q = camera_.to_camera({at.x + (eye.x - at.x) * 0.06F, at.y + (eye.y - at.y) * 0.06F, 0});
           if (q.z < 1) continue;
           camera_.to_pixels(q, u, v);
-          for (int k = 0; k < 3; ++k) add_spot(out, u, v + static_cast<float>(k) * radius * 0.6F, radius * 0.7F, (head ? 50.0F : 30.0F) * dusk * air, head ? 0.0F : 1.0F, 1 / q.z);
+          for (int k = 0; k < 3; ++k)
+            add_spot(out, u, v + static_cast<float>(k) * radius * 0.6F, radius * 0.7F,
+                     (head ? 50.0F : 30.0F) * dusk * air, head ? 0.0F : 1.0F, 1 / q.z);
         }
       }
     }
@@ -644,7 +678,8 @@ void Renderer::draw(const Snapshot& now, std::uint64_t index, const Nv12& out, s
     Sighting s;
     s.object = d.object;
     s.full = d.full;
-    s.visible = {static_cast<float>(d.x0), static_cast<float>(d.y0), static_cast<float>(d.x1), static_cast<float>(d.y1)};
+    s.visible = {static_cast<float>(d.x0), static_cast<float>(d.y0), static_cast<float>(d.x1),
+                 static_cast<float>(d.y1)};
     s.visible_px = d.visible_px;
     s.occlusion = std::clamp(1 - static_cast<float>(d.seen0) / static_cast<float>(d.outline), 0.0F, 1.0F);
     const float inside_w = std::fmin(d.full.x2, static_cast<float>(width_)) - std::fmax(d.full.x1, 0.0F);
@@ -653,7 +688,8 @@ void Renderer::draw(const Snapshot& now, std::uint64_t index, const Nv12& out, s
     s.truncation = d.full.area() > 0 ? std::clamp(1 - inside / d.full.area(), 0.0F, 1.0F) : 0;
     sightings.push_back(s);
   }
-  std::sort(sightings.begin(), sightings.end(), [](const Sighting& a, const Sighting& b) { return a.object->id < b.object->id; });
+  std::sort(sightings.begin(), sightings.end(),
+            [](const Sighting& a, const Sighting& b) { return a.object->id < b.object->id; });
 }
 
 }  // namespace gantry::scene

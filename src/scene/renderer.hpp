@@ -36,7 +36,8 @@ struct Nv12 {
 
 class Renderer {
  public:
-  Renderer(const Layout& layout, const CameraMount& mount, int width, int height, double hour, Weather weather, double fps);
+  Renderer(const Layout& layout, const CameraMount& mount, int width, int height, double hour, Weather weather,
+           double fps);
 
   /// Draws the moment `now`; `index` numbers the frame and seeds noise and rain. `sightings` is refilled, in rising
   /// order of id, and points into `now`.

@@ -16,8 +16,8 @@ struct SceneEntry {
   Layout (*layout)();
 };
 constexpr SceneEntry kScenes[] = {{"junction", junction::network, junction::layout},
-                             {"motorway", motorway::network, motorway::layout},
-                             {"suburb", suburb::network, suburb::layout}};
+                                  {"motorway", motorway::network, motorway::layout},
+                                  {"suburb", suburb::network, suburb::layout}};
 
 const SceneEntry& find(std::string_view scene) {
   for (const SceneEntry& entry : kScenes) {

@@ -56,8 +56,9 @@ void add_building(Builder& b, const Building& spec, float night) {
   Rng rng(spec.tint * 7919ULL + 17);
   const Vec2 u = unit(spec.heading);
   const Vec2 r = right_of(u);
-  constexpr Vec3 kWalls[] = {{0.42F, 0.36F, 0.29F}, {0.50F, 0.47F, 0.42F}, {0.33F, 0.20F, 0.15F}, {0.45F, 0.40F, 0.30F},
-                             {0.38F, 0.38F, 0.39F}, {0.55F, 0.52F, 0.46F}, {0.40F, 0.26F, 0.20F}, {0.48F, 0.44F, 0.34F}};
+  constexpr Vec3 kWalls[] = {{0.42F, 0.36F, 0.29F}, {0.50F, 0.47F, 0.42F}, {0.33F, 0.20F, 0.15F},
+                             {0.45F, 0.40F, 0.30F}, {0.38F, 0.38F, 0.39F}, {0.55F, 0.52F, 0.46F},
+                             {0.40F, 0.26F, 0.20F}, {0.48F, 0.44F, 0.34F}};
   const Vec3 wall = static_cast<float>(rng.uniform(0.75, 1.05)) * kWalls[rng.below(8)];
   const double h = spec.height;
   const Vec2 corner[4] = {spec.centre + (spec.length / 2) * u + (spec.width / 2) * r,
@@ -107,8 +108,10 @@ void add_building(Builder& b, const Building& spec, float night) {
     const Vec2 ridge0 = spec.centre + (spec.length / 2 + over) * u;
     const Vec2 ridge1 = spec.centre - (spec.length / 2 + over) * u;
     const Vec2 side = (spec.width / 2 + over) * r;
-    b.quad(lift(ridge1 + side, h - 0.3), lift(ridge0 + side, h - 0.3), lift(ridge0, h + rise), lift(ridge1, h + rise), tiles);
-    b.quad(lift(ridge0 - side, h - 0.3), lift(ridge1 - side, h - 0.3), lift(ridge1, h + rise), lift(ridge0, h + rise), tiles);
+    b.quad(lift(ridge1 + side, h - 0.3), lift(ridge0 + side, h - 0.3), lift(ridge0, h + rise), lift(ridge1, h + rise),
+           tiles);
+    b.quad(lift(ridge0 - side, h - 0.3), lift(ridge1 - side, h - 0.3), lift(ridge1, h + rise), lift(ridge0, h + rise),
+           tiles);
     for (const double s : {1.0, -1.0}) {
       const Vec2 g = spec.centre + (s * spec.length / 2) * u;
       b.triangle(lift(g - (s * spec.width / 2) * r, h), lift(g + (s * spec.width / 2) * r, h), lift(g, h + rise), wall);
@@ -135,8 +138,8 @@ void add_tree(std::vector<StillTriangle>& out, Builder& b, const Tree& tree) {
     const double depth = rng.uniform(0.72, 1.06);
     Vec3 n{static_cast<float>(flat * det_cos(lon)), static_cast<float>(flat * det_sin(lon)), static_cast<float>(up)};
     Vec3 at = lift(tree.at, crown) + static_cast<float>(depth) * Vec3{static_cast<float>(tree.radius) * n.x,
-                                                                       static_cast<float>(tree.radius) * n.y,
-                                                                       static_cast<float>(tree.radius * 1.1) * n.z};
+                                                                      static_cast<float>(tree.radius) * n.y,
+                                                                      static_cast<float>(tree.radius * 1.1) * n.z};
     if (tree.conifer) {
       const double t = rng.uniform();
       const double radius = tree.radius * (1 - t) * depth;
@@ -150,8 +153,10 @@ void add_tree(std::vector<StillTriangle>& out, Builder& b, const Tree& tree) {
     const float size = static_cast<float>(rng.uniform(0.30, 0.62) * (0.7 + 0.15 * tree.radius));
     const Vec3 side = size * normalised(cross(facing, std::fabs(facing.z) < 0.9F ? Vec3{0, 0, 1} : Vec3{1, 0, 0}));
     const Vec3 rise = size * normalised(cross(facing, side));
-    const Vec3 albedo = static_cast<float>(rng.uniform(0.7, 1.3) * (0.55 + 0.45 * (up + 1) / 2)) * (tree.conifer ? Vec3{0.035F, 0.065F, 0.030F} : green);
-    const Vec3 p[4] = {at - side - 0.4F * rise, at + 0.6F * side - rise, at + side + 0.5F * rise, at - 0.5F * side + rise};
+    const Vec3 albedo = static_cast<float>(rng.uniform(0.7, 1.3) * (0.55 + 0.45 * (up + 1) / 2)) *
+                        (tree.conifer ? Vec3{0.035F, 0.065F, 0.030F} : green);
+    const Vec3 p[4] = {at - side - 0.4F * rise, at + 0.6F * side - rise, at + side + 0.5F * rise,
+                       at - 0.5F * side + rise};
     for (const auto& [i0, i1, i2] : {std::array{0, 1, 2}, std::array{0, 2, 3}}) {
       out.push_back({{p[i0], p[i1], p[i2]}, n, albedo, {}, 0, true});
     }
@@ -171,15 +176,15 @@ std::vector<StillTriangle> still_life(const Layout& layout, float night) {
     if (pole.arm_length <= 0) continue;
     const Vec2 d = unit(pole.arm_heading);
     const Vec2 end = pole.at + pole.arm_length * d;
-    b.block(pole.at + (pole.arm_length / 2) * d, pole.arm_heading, pole.arm_length, pole.radius * 1.3, pole.height - 0.12,
-            pole.height, kSteel);
+    b.block(pole.at + (pole.arm_length / 2) * d, pole.arm_heading, pole.arm_length, pole.radius * 1.3,
+            pole.height - 0.12, pole.height, kSteel);
     if (pole.lamp) {
       b.block(end, pole.arm_heading, 0.75, 0.28, pole.height - 0.08, pole.height + 0.06, {0.25F, 0.25F, 0.26F});
       const Vec2 u = 0.3 * d;
       const Vec2 r = 0.12 * right_of(d);
       const Vec3 glow = (night * 3.0F) * Vec3{1.0F, 0.80F, 0.52F};
-      b.quad(lift(end - u - r, pole.height - 0.09), lift(end - u + r, pole.height - 0.09), lift(end + u + r, pole.height - 0.09),
-             lift(end + u - r, pole.height - 0.09), {0.7F, 0.7F, 0.7F}, glow);
+      b.quad(lift(end - u - r, pole.height - 0.09), lift(end - u + r, pole.height - 0.09),
+             lift(end + u + r, pole.height - 0.09), lift(end + u - r, pole.height - 0.09), {0.7F, 0.7F, 0.7F}, glow);
     }
   }
   for (const SignalHead& head : layout.heads) {
@@ -194,7 +199,8 @@ std::vector<StillTriangle> still_life(const Layout& layout, float night) {
       const Vec2 a = barrier.points[i];
       const Vec2 c = barrier.points[i + 1];
       const Vec2 d = c - a;
-      b.block(0.5 * (a + c), det_atan2(d.y, d.x), norm(d), 0.08, barrier.height - 0.32, barrier.height, {0.42F, 0.43F, 0.44F});
+      b.block(0.5 * (a + c), det_atan2(d.y, d.x), norm(d), 0.08, barrier.height - 0.32, barrier.height,
+              {0.42F, 0.43F, 0.44F});
       b.block(a, det_atan2(d.y, d.x), 0.10, 0.10, 0, barrier.height - 0.05, {0.30F, 0.30F, 0.31F});
     }
   }

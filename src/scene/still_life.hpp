@@ -11,9 +11,9 @@ struct StillTriangle {
   Vec3 corner[3];
   Vec3 normal;
   Vec3 albedo;
-  Vec3 glow;           ///< light of its own, linear
-  float mirror = 0;    ///< share of the surroundings it reflects: glass
-  bool leaf = false;   ///< lit from both sides, softer
+  Vec3 glow;          ///< light of its own, linear
+  float mirror = 0;   ///< share of the surroundings it reflects: glass
+  bool leaf = false;  ///< lit from both sides, softer
 };
 
 [[nodiscard]] std::vector<StillTriangle> still_life(const Layout& layout, float night);

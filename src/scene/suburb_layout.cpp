@@ -7,7 +7,8 @@ Layout layout() {
   l.extent = 170;
   constexpr double kFar = 160;
   const auto rectangle = [&](Surface s, int leg, double out0, double out1, double side0, double side1) {
-    l.ground.push_back({s, {on_leg(leg, out0, side0), on_leg(leg, out1, side0), on_leg(leg, out1, side1), on_leg(leg, out0, side1)}});
+    l.ground.push_back(
+        {s, {on_leg(leg, out0, side0), on_leg(leg, out1, side0), on_leg(leg, out1, side1), on_leg(leg, out0, side1)}});
   };
   for (int leg = 0; leg < 4; ++leg) rectangle(Surface::kPavement, leg, 0, kFar, -kPavement, kPavement);
   for (int leg = 0; leg < 4; ++leg) rectangle(Surface::kPavement, leg, kKerb, kPavement + 4, kKerb, kPavement + 4);
@@ -16,10 +17,12 @@ Layout layout() {
     constexpr double r = kCornerRadius;
     for (int i = 0; i < 8; ++i) {
       const auto arc = [&](double a) { return on_leg(leg, kKerb + r - r * det_sin(a), kKerb + r - r * det_cos(a)); };
-      l.ground.push_back({Surface::kAsphalt, {on_leg(leg, kKerb - 0.01, kKerb - 0.01), arc(kPi / 2 * i / 8), arc(kPi / 2 * (i + 1) / 8)}});
+      l.ground.push_back({Surface::kAsphalt,
+                          {on_leg(leg, kKerb - 0.01, kKerb - 0.01), arc(kPi / 2 * i / 8), arc(kPi / 2 * (i + 1) / 8)}});
     }
   }
-  const auto line = [&](int leg, double out0, double out1, double side, double dash, double gap, double width, double wear) {
+  const auto line = [&](int leg, double out0, double out1, double side, double dash, double gap, double width,
+                        double wear) {
     Marking m;
     m.points = {on_leg(leg, out0, side), on_leg(leg, out1, side)};
     m.dash = dash;
@@ -41,10 +44,12 @@ Layout layout() {
         for (double out = 22.4; out < 105; out += 7.2) line(leg, out, out + 0.1, side * 4.8, 0, 0, 2.0, 0);
       }
     } else {
-      l.paint.push_back({{on_leg(leg, kStopLine + 0.1, 0.15), on_leg(leg, kStopLine + 0.55, 0.15), on_leg(leg, kStopLine + 0.55, 3.5), on_leg(leg, kStopLine + 0.1, 3.5)}});
+      l.paint.push_back({{on_leg(leg, kStopLine + 0.1, 0.15), on_leg(leg, kStopLine + 0.55, 0.15),
+                          on_leg(leg, kStopLine + 0.55, 3.5), on_leg(leg, kStopLine + 0.1, 3.5)}});
     }
     for (double side = -kKerb + 0.4; side < kKerb - 0.5; side += 1.0) {
-      l.paint.push_back({{on_leg(leg, kWalkNear, side), on_leg(leg, kWalkFar, side), on_leg(leg, kWalkFar, side + 0.5), on_leg(leg, kWalkNear, side + 0.5)}});
+      l.paint.push_back({{on_leg(leg, kWalkNear, side), on_leg(leg, kWalkFar, side), on_leg(leg, kWalkFar, side + 0.5),
+                          on_leg(leg, kWalkNear, side + 0.5)}});
     }
     for (int i = 0; i < 4; ++i) {
       const double out = 20 + 34.0 * i;
@@ -58,16 +63,17 @@ Layout layout() {
         const double width = rng.uniform(7.5, 9.5);
         const double back = kPavement + rng.uniform(4, 8) + width / 2;
         if (!main_road && out < 30) continue;
-        l.buildings.push_back({on_leg(leg, out + length / 2, side * back), leg_angle(leg) + (rng.chance(0.3) ? kPi / 2 : 0), length, width,
-                               rng.uniform(4.8, 6.4), rng.chance(0.12) ? 1 : 0, static_cast<std::uint32_t>(rng.bits() >> 40)});
+        l.buildings.push_back({on_leg(leg, out + length / 2, side * back),
+                               leg_angle(leg) + (rng.chance(0.3) ? kPi / 2 : 0), length, width, rng.uniform(4.8, 6.4),
+                               rng.chance(0.12) ? 1 : 0, static_cast<std::uint32_t>(rng.bits() >> 40)});
       }
       for (double out = 19; out < 150; out += rng.uniform(7, 14)) {
-        l.trees.push_back({on_leg(leg, out, side * (kPavement + rng.uniform(0.6, 3.2))), rng.uniform(3.0, 8.5), rng.uniform(1.2, 3.0),
-                           rng.chance(0.2), static_cast<std::uint32_t>(rng.bits() >> 40)});
+        l.trees.push_back({on_leg(leg, out, side * (kPavement + rng.uniform(0.6, 3.2))), rng.uniform(3.0, 8.5),
+                           rng.uniform(1.2, 3.0), rng.chance(0.2), static_cast<std::uint32_t>(rng.bits() >> 40)});
       }
       for (double out = 22; out < 150; out += rng.uniform(10, 20)) {
-        l.trees.push_back({on_leg(leg, out, side * (kPavement + rng.uniform(18, 40))), rng.uniform(7, 13), rng.uniform(2.5, 4.2),
-                           rng.chance(0.3), static_cast<std::uint32_t>(rng.bits() >> 40)});
+        l.trees.push_back({on_leg(leg, out, side * (kPavement + rng.uniform(18, 40))), rng.uniform(7, 13),
+                           rng.uniform(2.5, 4.2), rng.chance(0.3), static_cast<std::uint32_t>(rng.bits() >> 40)});
       }
     }
   }

@@ -69,8 +69,9 @@ Network network() {
   for (int l = 0; l < 4; ++l) {
     for (const double side : {1.0, -1.0}) {
       Footway across;
-      across.points = {on_leg(l, 90, side * foot),     on_leg(l, walk_at, side * foot),  on_leg(l, walk_at, side * kKerb),
-                       on_leg(l, walk_at, -side * kKerb), on_leg(l, walk_at, -side * foot), on_leg(l, 90, -side * foot)};
+      across.points = {on_leg(l, 90, side * foot),       on_leg(l, walk_at, side * foot),
+                       on_leg(l, walk_at, side * kKerb), on_leg(l, walk_at, -side * kKerb),
+                       on_leg(l, walk_at, -side * foot), on_leg(l, 90, -side * foot)};
       across.crosswalk = {-1, -1, l, -1, -1};
       n.footways.push_back(across);
       const int crossed = side > 0 ? (l + 1) % 4 : (l + 3) % 4;
@@ -108,10 +109,8 @@ Network network() {
     n.wrong_way_closes = out[3];
     n.wrong_way_lane = n.add_lane(std::move(wrong));
     // It comes from the south on the left-hand side and turns off to the west.
-    Path path = Path(reversed.pose(reversed.length()).at, kPi / 2)
-               .straight(2 * kLane)
-               .arc(kStopLine - kLane, kPi / 2)
-               .finish();
+    Path path =
+        Path(reversed.pose(reversed.length()).at, kPi / 2).straight(2 * kLane).arc(kStopLine - kLane, kPi / 2).finish();
     n.connect(n.wrong_way_lane, out[2], std::move(path), "south-wrong-way", -1, 5.0);
   }
   n.find_conflicts([](const Network& net, const Connector& a, const Connector& b) {

@@ -23,26 +23,26 @@ struct Vehicle {
   int lane = 0;
   int previous = -1;  ///< the lane before, under the body's tail; -1 where it began here
   int before_previous = -1;
-  double s = 0;      ///< front bumper, metres along `lane`
-  double v = 0;      ///< m/s
-  double a = 0;      ///< m/s^2
-  double side = 0;   ///< lateral position in the lane, metres to the right
-  double rolled = 0; ///< metres since it appeared
+  double s = 0;       ///< front bumper, metres along `lane`
+  double v = 0;       ///< m/s
+  double a = 0;       ///< m/s^2
+  double side = 0;    ///< lateral position in the lane, metres to the right
+  double rolled = 0;  ///< metres since it appeared
   // Lane change: from `other` to `lane`; both lists hold it meanwhile.
   int other = -1;
-  double change = 1;  ///< progress 0…1
+  double change = 1;       ///< progress 0…1
   double change_side = 0;  ///< metres from `lane` to `other`, to the right
   std::int64_t next_change_ms = 0;
   // The driver.
-  double wish = 1;      ///< share of the speed limit
-  double top = 60;      ///< m/s
-  double headway = 1.4; ///< seconds
-  double gap = 2;       ///< metres, standing
-  double accel = 1.4;   ///< m/s^2
-  double brake = 2.0;   ///< m/s^2, comfortable
+  double wish = 1;       ///< share of the speed limit
+  double top = 60;       ///< m/s
+  double headway = 1.4;  ///< seconds
+  double gap = 2;        ///< metres, standing
+  double accel = 1.4;    ///< m/s^2
+  double brake = 2.0;    ///< m/s^2, comfortable
   // The way.
-  int turn = -1;        ///< connector's lane to take at the end of `lane`; -1: the only one
-  int granted = -1;     ///< connector that it has leave for
+  int turn = -1;     ///< connector's lane to take at the end of `lane`; -1: the only one
+  int granted = -1;  ///< connector that it has leave for
   // Incidents.
   bool runs_red = false;
   bool speeds = false;

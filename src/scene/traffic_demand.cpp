@@ -92,7 +92,8 @@ int World::State::place(BodyKind kind, int lane, double s, double v, std::uint64
       vehicle.top = own.uniform(3.6, 6.2);
       vehicle.accel = own.uniform(0.5, 0.9);
       vehicle.wish = 1;
-      vehicle.side = net.lanes[static_cast<std::size_t>(lane)].use == LaneUse::kBicycles ? own.uniform(-0.25, 0.25) : 0.85;
+      vehicle.side =
+          net.lanes[static_cast<std::size_t>(lane)].use == LaneUse::kBicycles ? own.uniform(-0.25, 0.25) : 0.85;
       break;
     default:
       break;
@@ -196,7 +197,8 @@ void World::State::play_incidents() {
           Vehicle& first = vehicles[static_cast<std::size_t>(list.front())];
           const double distance = net.lanes[static_cast<std::size_t>(c.from)].path.length() - first.s;
           const int connector = net.lanes[static_cast<std::size_t>(c.lane)].connector;
-          if (next_lane(first) != c.lane || class_of(first.kind) != 2 || distance < 3 || distance > 45 || first.v < 4) continue;
+          if (next_lane(first) != c.lane || class_of(first.kind) != 2 || distance < 3 || distance > 45 || first.v < 4)
+            continue;
           if (!may_enter(list.front(), connector)) continue;
           first.runs_red = true;
           incident.phase = 1;
@@ -256,7 +258,8 @@ void World::State::play_incidents() {
           for (std::size_t i = 0; i < list.size(); ++i) {
             const Vehicle& car = vehicles[static_cast<std::size_t>(list[i])];
             const double end = lane.next.empty() ? lane.path.length() - 40 : lane.path.length() - 60;
-            const double ahead = i == 0 ? end - car.s : std::min(end, vehicles[static_cast<std::size_t>(list[i - 1])].s) - car.s;
+            const double ahead =
+                i == 0 ? end - car.s : std::min(end, vehicles[static_cast<std::size_t>(list[i - 1])].s) - car.s;
             if (class_of(car.kind) != 2 || car.other >= 0 || car.v < 6 || ahead < best) continue;
             best = ahead;
             incident.vehicle = list[i];

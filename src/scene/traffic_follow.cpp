@@ -27,9 +27,8 @@ double World::State::accelerate(const Vehicle& v, double limit, double gap, doub
     // Krauss: the speed from which hard braking still ends behind a leader who brakes as hard; reaction 0.1 s.
     constexpr double kReaction = 0.1;
     const double b = kHardBraking;
-    const double safe =
-        -b * kReaction +
-        std::sqrt(b * b * kReaction * kReaction + leader_speed * leader_speed + 2 * b * std::max(0.0, gap - kClearance));
+    const double safe = -b * kReaction + std::sqrt(b * b * kReaction * kReaction + leader_speed * leader_speed +
+                                                   2 * b * std::max(0.0, gap - kClearance));
     a = std::min(a, (safe - v.v) / kReaction);
   }
   return std::max(a, -kHardBraking);
@@ -121,8 +120,9 @@ void World::State::follow() {
           if (!ahead.empty()) break;
           here = turn;
           to_end += next.path.length();
-          turn = net.lanes[static_cast<std::size_t>(here)].next.empty() ? -1
-                                                                       : net.lanes[static_cast<std::size_t>(here)].next.front();
+          turn = net.lanes[static_cast<std::size_t>(here)].next.empty()
+                     ? -1
+                     : net.lanes[static_cast<std::size_t>(here)].next.front();
         }
       }
       if (lane.connector >= 0 && v.lane == lane.id) {
@@ -192,8 +192,8 @@ void World::State::move() {
 
 void World::State::change_lanes() {
   constexpr double kPoliteness = 0.25;
-  constexpr double kGain = 0.25;       // m/s^2 that a change must bring
-  constexpr double kSafeBraking = 2.5; // m/s^2 asked of the new follower at most
+  constexpr double kGain = 0.25;        // m/s^2 that a change must bring
+  constexpr double kSafeBraking = 2.5;  // m/s^2 asked of the new follower at most
   for (std::size_t slot = 0; slot < vehicles.size(); ++slot) {
     Vehicle& v = vehicles[slot];
     if (!v.alive || v.other >= 0 || now_ms < v.next_change_ms || v.stop_lane >= 0) continue;

@@ -47,7 +47,8 @@ bool World::State::may_enter(int slot, int connector) const {
   double taken = 0;
   for (const Connector& other : net.connectors) {
     if (other.to != c.to) continue;
-    for (const int holder : grants[static_cast<std::size_t>(net.lanes[static_cast<std::size_t>(other.lane)].connector)]) {
+    for (const int holder :
+         grants[static_cast<std::size_t>(net.lanes[static_cast<std::size_t>(other.lane)].connector)]) {
       const Vehicle& h = vehicles[static_cast<std::size_t>(holder)];
       if (h.lane != c.to) taken += body_size(h.kind).length + h.gap + 1;
     }

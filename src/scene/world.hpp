@@ -25,11 +25,11 @@ enum class EventKind : std::uint8_t { kCrossing, kSignal, kViolation };
 struct WorldEvent {
   std::int64_t at_ms = 0;
   EventKind kind = EventKind::kCrossing;
-  std::string what;            ///< line or signal group, or the violation's name
-  std::uint32_t object = 0;    ///< 0: none
+  std::string what;          ///< line or signal group, or the violation's name
+  std::uint32_t object = 0;  ///< 0: none
   BodyKind body = BodyKind::kSedan;
   int lane = -1;
-  double speed = 0;            ///< m/s
+  double speed = 0;  ///< m/s
   SignalState signal = SignalState::kRed;
 };
 
