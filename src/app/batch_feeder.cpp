@@ -3,14 +3,10 @@
 #include <algorithm>
 #include <exception>
 
+#include "app/useful_batch.hpp"
+
 namespace gantry::app {
 namespace {
-
-// A CPU back end runs several frames side by side and gains nothing from batches; a GPU does.
-int batch_limit(const engine::Capabilities& capabilities) {
-  constexpr int kEnough = 32;
-  return capabilities.device == "cpu" ? 1 : std::clamp(capabilities.max_batch, 1, kEnough);
-}
 
 /// The smallest batch whose rate is within 2 % of the best: more would only add memory and delay.
 std::size_t best_batch(const std::vector<engine::Profile>& profiles, engine::InputShape shape, int limit) {
@@ -34,7 +30,7 @@ BatchFeeder::BatchFeeder(engine::Backend& backend, const engine::DetectOptions& 
     : backend_(backend),
       options_(options),
       answer_(std::move(answer)),
-      batch_limit_(batch_limit(backend.capabilities())),
+      batch_limit_(useful_batch(backend.capabilities(), 32)),
       // One batch more than can run at the same time waits inside the back end, so that none of its slots idles
       // between an answer and the next batch.
       batches_ahead_(static_cast<std::size_t>(std::max(1, backend.capabilities().concurrent_batches)) + 1),

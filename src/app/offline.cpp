@@ -13,14 +13,6 @@
 
 namespace gantry::app {
 
-void StageHistograms::add(const sinks::FrameLatency& latency) noexcept {
-  queue.add(latency.queue);
-  preprocess.add(latency.preprocess);
-  inference.add(latency.inference);
-  postprocess.add(latency.postprocess);
-  total.add(latency.total);
-}
-
 class OfflineJob::Impl {
  public:
   Impl(engine::Backend& backend, const Clock& clock, OfflineOptions options)
@@ -141,8 +133,14 @@ OfflineJob::~OfflineJob() = default;
 std::vector<InputReport> OfflineJob::run(std::vector<OfflineInput> inputs, OfflineOutput& output) {
   return impl_->run(std::move(inputs), output);
 }
-void OfflineJob::stop() noexcept { impl_->stop(); }
-OfflineProgress OfflineJob::progress() const { return impl_->progress(); }
-const StageHistograms& OfflineJob::latency() const noexcept { return impl_->latency(); }
+void OfflineJob::stop() noexcept {
+  impl_->stop();
+}
+OfflineProgress OfflineJob::progress() const {
+  return impl_->progress();
+}
+const StageHistograms& OfflineJob::latency() const noexcept {
+  return impl_->latency();
+}
 
 }  // namespace gantry::app

@@ -17,6 +17,7 @@ enum ExitCode : int {
 void print_error(const char* message);
 
 void add_detect(CLI::App& app, int& exit_code);
+void add_serve(CLI::App& app, int& exit_code);
 void add_config(CLI::App& app, int& exit_code);
 void add_engine(CLI::App& app, int& exit_code);
 void add_simulate(CLI::App& app, int& exit_code);

@@ -37,6 +37,19 @@ std::unique_ptr<engine::Backend> open_model(const ModelChoice& choice, engine::M
   return engine::make_backend(options);
 }
 
+std::vector<std::unique_ptr<engine::Backend>> open_backends(const config::Config& config) {
+  engine::ModelOptions options;
+  options.path = app::find_model(config.model.path);
+  options.device = config.engine.device == config::EngineDevice::kCpu    ? engine::Device::kCpu
+                   : config.engine.device == config::EngineDevice::kCuda ? engine::Device::kCuda
+                                                                         : engine::Device::kAuto;
+  options.input = {config.model.imgsz.width, config.model.imgsz.height};
+  options.threads = config.engine.threads;
+  std::vector<std::unique_ptr<engine::Backend>> backends;
+  backends.push_back(engine::make_backend(options));
+  return backends;
+}
+
 void add_detect_options(CLI::App& command, DetectChoice& choice) {
   command.add_option("--conf", choice.options.confidence, "Leave out detections at or below this confidence")
       ->capture_default_str()

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "gantry/config/config.hpp"
 #include "gantry/engine/factory.hpp"
 
 namespace gantry::cli {
@@ -21,6 +22,9 @@ void add_model_options(CLI::App& command, ModelChoice& choice);
 /// @throws ModelError, DeviceError
 [[nodiscard]] std::unique_ptr<engine::Backend> open_model(const ModelChoice& choice,
                                                           engine::Mode mode = engine::Mode::kThroughput);
+
+/// What a configuration file asks for, one back end a device. @throws ModelError, DeviceError
+[[nodiscard]] std::vector<std::unique_ptr<engine::Backend>> open_backends(const config::Config& config);
 
 struct DetectChoice {
   engine::DetectOptions options;

@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", GANTRY_VERSION);
   app.require_subcommand(1);
   cli::add_detect(app, exit_code);
+  cli::add_serve(app, exit_code);
   cli::add_config(app, exit_code);
   cli::add_engine(app, exit_code);
   cli::add_simulate(app, exit_code);

@@ -11,12 +11,12 @@
 #include <string>
 #include <vector>
 
+#include "gantry/app/stage_histograms.hpp"
 #include "gantry/core/clock.hpp"
 #include "gantry/core/outcome.hpp"
 #include "gantry/engine/backend.hpp"
 #include "gantry/media/decoder.hpp"
 #include "gantry/media/source.hpp"
-#include "gantry/scheduler/histogram.hpp"
 #include "gantry/sinks/frame_result.hpp"
 
 namespace gantry::app {
@@ -41,8 +41,8 @@ class OfflineOutput {
 
 struct OfflineOptions {
   engine::DetectOptions detect;
-  bool keep_pixels = false;  ///< hold on to each frame's pixels until its output has seen it
-  int files_at_once = 2;     ///< 1…64
+  bool keep_pixels = false;      ///< hold on to each frame's pixels until its output has seen it
+  int files_at_once = 2;         ///< 1…64
   std::uint64_t max_frames = 0;  ///< of each input; 0: all
   std::function<std::unique_ptr<media::Decoder>()> make_decoder;  ///< one an input; not empty
 };
@@ -53,12 +53,6 @@ struct InputReport {
   FrameCounts frames;
   std::optional<Error> error;  ///< why it ended early or could not be used, first cause
   std::uint64_t errors = 0;    ///< pictures of a folder that could not be read, and failures of other kinds
-};
-
-/// Seconds of each part of a frame's time; see sinks::FrameLatency.
-struct StageHistograms {
-  scheduler::Histogram queue, preprocess, inference, postprocess, total;
-  void add(const sinks::FrameLatency& latency) noexcept;
 };
 
 struct OfflineProgress {

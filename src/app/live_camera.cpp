@@ -1,0 +1,166 @@
+#include "app/live_camera.hpp"
+
+#include <algorithm>
+
+#include "gantry/media/url.hpp"
+
+namespace gantry::app {
+namespace {
+
+media::CameraTuning tuning_of(const config::CameraConfig& config) {
+  return {.max_fps = config.fps, .deadline = config.deadline, .priority = config.priority};
+}
+
+media::CameraOptions options_of(const std::string& id, CameraId number, const config::CameraConfig& config) {
+  media::CameraOptions options;
+  options.id = number;
+  options.name = id;
+  options.source.url = config.source;
+  options.source.loop = config.loop;
+  options.source.pacing = media::Pacing::kLive;
+  options.source.transport =
+      config.transport == config::Transport::kUdp ? media::Transport::kUdp : media::Transport::kTcp;
+  options.source.connect_timeout = config.connect_timeout;
+  options.source.read_timeout = config.read_timeout;
+  options.source.stall_after = std::min<Duration>(options.source.stall_after, config.read_timeout);
+  options.backoff = {.first = config.backoff_min, .most = config.backoff_max};
+  options.seed = std::hash<std::string>{}(id) + number;
+  options.tuning = tuning_of(config);
+  return options;
+}
+
+Severity severity_of(media::CameraState state) {
+  switch (state) {
+    case media::CameraState::kStalled:
+    case media::CameraState::kBackingOff:
+      return Severity::kWarning;
+    case media::CameraState::kFailed:
+      return Severity::kError;
+    default:
+      return Severity::kInfo;
+  }
+}
+
+}  // namespace
+
+LiveCamera::LiveCamera(std::string id, CameraId number, const config::CameraConfig& config,
+                       const engine::DetectOptions* options, std::shared_ptr<CameraBooks> books, Submit submit,
+                       LogFn log, const Clock& clock)
+    : id_(std::move(id)),
+      number_(number),
+      books_(std::move(books)),
+      submit_(std::move(submit)),
+      log_(std::move(log)),
+      clock_(clock),
+      options_(options),
+      config_(config),
+      since_(clock.now()) {
+  stream_ = std::make_unique<media::CameraStream>(
+      options_of(id_, number_, config), books_->ledger,
+      [this](Frame&& frame) {
+        ++on_their_way_;
+        submit_(*this, std::move(frame));
+      },
+      [this](const media::StateChange& change) { on_state(change); });
+}
+
+void LiveCamera::adjust(const config::CameraConfig& config, const engine::DetectOptions* options) {
+  {
+    const std::lock_guard lock{mutex_};
+    config_ = config;
+  }
+  options_ = options;
+  stream_->tune(tuning_of(config));
+}
+
+void LiveCamera::on_state(const media::StateChange& change) {
+  {
+    const std::lock_guard lock{mutex_};
+    reason_ = change.reason;
+    since_ = clock_.now();
+    retry_in_ = change.retry_in;
+  }
+  std::string text = "camera " + id_ + ": " + media::to_string(change.from) + " -> " + media::to_string(change.to);
+  if (!change.reason.empty()) text += ": " + change.reason;
+  if (change.retry_in > Duration{})
+    text += "; next attempt in " +
+            std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(change.retry_in).count()) + " ms";
+  log_(severity_of(change.to), text);
+}
+
+void LiveCamera::ended(scheduler::FrameEnd& end, const ResultHub& hub) {
+  if (!is_drop(end.outcome)) publish(end, hub);
+  ended_early(end.outcome);
+}
+
+void LiveCamera::ended_early(Outcome outcome) noexcept {
+  books_->ledger.ended(outcome);
+  if (--on_their_way_ == 0) on_their_way_.notify_all();
+}
+
+void LiveCamera::wait_until_idle() const noexcept {
+  for (auto left = on_their_way_.load(); left != 0; left = on_their_way_.load()) on_their_way_.wait(left);
+}
+
+void LiveCamera::publish(scheduler::FrameEnd& end, const ResultHub& hub) {
+  // Reused from frame to frame, so that a warm pipeline allocates nothing here.
+  thread_local sinks::FrameResult result;
+  result.camera = id_;
+  result.camera_number = number_;
+  result.seq = end.frame.seq;
+  result.pts = end.frame.pts;
+  result.width = end.frame.image.width;
+  result.height = end.frame.image.height;
+  result.late = end.outcome == Outcome::kPublishedLate;
+  result.detections.swap(end.detections);
+  const auto& times = end.times;
+  result.latency = {{}, times.preprocess, times.inference, times.postprocess, end.ended_at - end.frame.captured_at};
+  result.latency.queue =
+      std::max(Duration{}, result.latency.total - times.preprocess - times.inference - times.postprocess);
+  books_->latency.add(result.latency);
+  hub.publish(result);
+  const std::lock_guard lock{mutex_};
+  // Frames that run side by side may end out of order.
+  if (newest_ && newest_->result.seq > result.seq) return;
+  if (!newest_) newest_.emplace();
+  newest_->result = result;
+  newest_->image = end.frame.image;
+  newest_->pixels = std::move(end.frame.pixels);
+}
+
+config::CameraConfig LiveCamera::config() const {
+  const std::lock_guard lock{mutex_};
+  return config_;
+}
+
+CameraStatus LiveCamera::status() const {
+  CameraStatus status;
+  status.id = id_;
+  status.number = number_;
+  status.state = stream_->state();
+  status.stream = stream_->counters();
+  status.frames = books_->ledger.read();
+  status.latency = {books_, &books_->latency};
+  const std::lock_guard lock{mutex_};
+  status.config = config_;
+  status.config.source = media::redact_url(config_.source);
+  status.reason = reason_;
+  status.since = since_;
+  status.retry_in = retry_in_;
+  return status;
+}
+
+std::optional<Snapshot> LiveCamera::snapshot() const {
+  const std::lock_guard lock{mutex_};
+  return newest_ && newest_->pixels ? newest_ : std::nullopt;
+}
+
+scheduler::CameraSpec LiveCamera::spec() const {
+  const std::lock_guard lock{mutex_};
+  scheduler::CameraSpec spec;
+  spec.id = number_;
+  spec.priority = config_.priority;
+  return spec;
+}
+
+}  // namespace gantry::app

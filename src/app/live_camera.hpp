@@ -1,0 +1,75 @@
+#pragma once
+// One camera of a running System: its stream, what is wanted of it, its books, its newest result.
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "app/result_hub.hpp"
+#include "gantry/app/system.hpp"
+
+namespace gantry::app {
+
+/// What outlives a new connection of the same camera.
+struct CameraBooks {
+  FrameLedger ledger;
+  StageHistograms latency;
+};
+
+class LiveCamera {
+ public:
+  /// Takes a frame on the camera's thread; every frame comes back through ended().
+  using Submit = std::function<void(LiveCamera& camera, Frame&& frame)>;
+
+  /// Connects to nothing. @throws MediaError
+  LiveCamera(std::string id, CameraId number, const config::CameraConfig& config, const engine::DetectOptions* options,
+             std::shared_ptr<CameraBooks> books, Submit submit, LogFn log, const Clock& clock);
+
+  void start() { stream_->start(); }
+  void cancel() noexcept { stream_->cancel(); }
+  /// No frame is submitted once this has returned.
+  void stop() noexcept { stream_->stop(); }
+  /// Takes over what applies at once.
+  void adjust(const config::CameraConfig& config, const engine::DetectOptions* options);
+
+  /// The end of one of its frames; books it last.
+  void ended(scheduler::FrameEnd& end, const ResultHub& hub);
+  /// A frame that never reached the dispatcher.
+  void ended_early(Outcome outcome) noexcept;
+  /// Returns when none of its frames is on its way.
+  void wait_until_idle() const noexcept;
+
+  [[nodiscard]] const std::string& id() const noexcept { return id_; }
+  [[nodiscard]] CameraId number() const noexcept { return number_; }
+  [[nodiscard]] const engine::DetectOptions* options() const noexcept { return options_; }
+  [[nodiscard]] const std::shared_ptr<CameraBooks>& books() const noexcept { return books_; }
+  [[nodiscard]] config::CameraConfig config() const;
+  [[nodiscard]] CameraStatus status() const;
+  [[nodiscard]] std::optional<Snapshot> snapshot() const;
+  [[nodiscard]] scheduler::CameraSpec spec() const;
+
+ private:
+  void on_state(const media::StateChange& change);
+  void publish(scheduler::FrameEnd& end, const ResultHub& hub);
+
+  const std::string id_;
+  const CameraId number_;
+  const std::shared_ptr<CameraBooks> books_;
+  const Submit submit_;
+  const LogFn log_;
+  const Clock& clock_;
+  std::atomic<const engine::DetectOptions*> options_;
+  std::atomic<std::uint64_t> on_their_way_{0};
+
+  mutable std::mutex mutex_;
+  config::CameraConfig config_;
+  std::string reason_ = "not started";
+  TimePoint since_;
+  Duration retry_in_{};
+  std::optional<Snapshot> newest_;
+
+  std::unique_ptr<media::CameraStream> stream_;  // last: its thread uses all of the above
+};
+
+}  // namespace gantry::app

@@ -1,0 +1,338 @@
+#include "gantry/app/system.hpp"
+
+#include <shared_mutex>
+#include <unordered_map>
+
+#include "app/live_camera.hpp"
+#include "app/options_pool.hpp"
+#include "app/result_hub.hpp"
+#include "app/shape_book.hpp"
+#include "app/useful_batch.hpp"
+#include "gantry/app/class_filter.hpp"
+#include "gantry/core/errors.hpp"
+#include "gantry/core/expects.hpp"
+#include "gantry/scheduler/gantry_policy.hpp"
+
+namespace gantry::app {
+namespace {
+
+std::vector<engine::Backend*> pointers(const std::vector<std::unique_ptr<engine::Backend>>& backends) {
+  GANTRY_EXPECTS(!backends.empty(), "a System needs at least one back end");
+  std::vector<engine::Backend*> out;
+  for (const auto& backend : backends) out.push_back(backend.get());
+  return out;
+}
+
+using CameraPtr = std::shared_ptr<LiveCamera>;
+
+}  // namespace
+
+class System::Impl {
+ public:
+  Impl(config::Config config, std::vector<std::unique_ptr<engine::Backend>> backends, const Clock& clock, LogFn log)
+      : clock_(clock),
+        log_(std::move(log)),
+        backends_(std::move(backends)),
+        dispatcher_(
+            std::make_unique<scheduler::GantryPolicy>(), [this](scheduler::FrameEnd& end) { ended(end); }, clock),
+        shapes_(pointers(backends_), dispatcher_, config.engine.max_batch, log_),
+        config_(std::move(config)) {
+    for (const auto& backend : backends_) {
+      const auto capabilities = backend->capabilities();
+      dispatcher_.add_device(capabilities.device, useful_batch(capabilities, config_.engine.max_batch),
+                             capabilities.concurrent_batches);
+    }
+    for (const auto& [id, camera] : config_.cameras)
+      if (camera.enabled) insert(make(id, camera, std::make_shared<CameraBooks>()));
+  }
+
+  ~Impl() { stop(); }
+
+  void start() {
+    const std::lock_guard control{control_};
+    GANTRY_EXPECTS(phase_ == Phase::kNew, "a System starts once");
+    phase_ = Phase::kRunning;
+    dispatcher_.start();
+    for (const auto& camera : all()) enter(camera);
+  }
+
+  void stop() {
+    const std::lock_guard control{control_};
+    if (phase_ == Phase::kStopped) return;
+    phase_ = Phase::kStopped;
+    const auto cameras = all();
+    for (const auto& camera : cameras) camera->cancel();
+    shapes_.stop();  // frees cameras that wait for a shape
+    for (const auto& camera : cameras) camera->stop();
+    dispatcher_.stop();
+  }
+
+  Result<void> add(const std::string& id, const config::CameraConfig& wanted) {
+    const std::lock_guard control{control_};
+    if (phase_ == Phase::kStopped) return fail(ErrorCode::kCancelled, "the server is stopping");
+    if (!config::is_camera_id(id)) return fail(ErrorCode::kInvalid, "'" + id + "' is no camera id");
+    if (known(id)) return fail(ErrorCode::kInvalid, "camera " + id + " exists already; change it or choose another id");
+    return guarded([&] {
+      if (wanted.enabled) {
+        const auto camera = make(id, wanted, std::make_shared<CameraBooks>());
+        insert(camera);
+        if (phase_ == Phase::kRunning) enter(camera);
+      }
+      remember(id, wanted);
+    });
+  }
+
+  Result<void> change(const std::string& id, const config::CameraConfig& wanted) {
+    const std::lock_guard control{control_};
+    if (phase_ == Phase::kStopped) return fail(ErrorCode::kCancelled, "the server is stopping");
+    if (!known(id)) return fail(ErrorCode::kNotFound, "there is no camera " + id);
+    auto next = config();
+    next.cameras[id] = wanted;
+    return guarded([&] { bring_to(next); });
+  }
+
+  Result<void> remove(const std::string& id) {
+    const std::lock_guard control{control_};
+    if (!known(id)) return fail(ErrorCode::kNotFound, "there is no camera " + id);
+    if (const auto camera = find(id)) leave({camera});
+    const std::unique_lock lock{mutex_};
+    config_.cameras.erase(id);
+    return {};
+  }
+
+  config::Changes apply(const config::Config& next) {
+    const std::lock_guard control{control_};
+    GANTRY_EXPECTS(phase_ != Phase::kStopped, "a stopped System takes no new configuration");
+    return bring_to(next);
+  }
+
+  Result<void> boost(const std::string& id, Priority priority, Duration duration) {
+    if (duration <= Duration{}) return fail(ErrorCode::kInvalid, "a boost needs a duration above 0");
+    const auto camera = find(id);
+    if (!camera) return fail(ErrorCode::kNotFound, "there is no camera " + id + ", or it is not enabled");
+    dispatcher_.boost(camera->number(), priority, clock_.now() + duration);
+    log_(Severity::kInfo, "camera " + id + ": served as " + gantry::to_string(priority) + " for " +
+                              std::to_string(std::chrono::duration_cast<std::chrono::seconds>(duration).count()) +
+                              " s");
+    return {};
+  }
+
+  Subscription subscribe(ResultFn listener) { return hub_->subscribe(std::move(listener)); }
+
+  CameraPtr find(const std::string& id) const {
+    const std::shared_lock lock{mutex_};
+    const auto found = by_id_.find(id);
+    return found != by_id_.end() ? found->second : nullptr;
+  }
+  std::vector<CameraPtr> all() const {
+    const std::shared_lock lock{mutex_};
+    std::vector<CameraPtr> cameras;
+    for (const auto& [id, camera] : by_id_) cameras.push_back(camera);
+    return cameras;
+  }
+  FrameCounts totals() const {
+    const std::shared_lock lock{mutex_};
+    FrameCounts sum = gone_;
+    for (const auto& [id, camera] : by_id_) sum += camera->books()->ledger.read();
+    return sum;
+  }
+  config::Config config() const {
+    const std::shared_lock lock{mutex_};
+    return config_;
+  }
+  const engine::ModelInfo& model() const noexcept { return backends_.front()->model(); }
+  const scheduler::Dispatcher& dispatcher() const noexcept { return dispatcher_; }
+
+ private:
+  enum class Phase { kNew, kRunning, kStopped };
+
+  // -- frames
+
+  void submit(LiveCamera& camera, Frame&& frame) {
+    const auto shape = shapes_.shape_for(frame.image.width, frame.image.height);
+    if (!shape) return camera.ended_early(phase_ == Phase::kStopped ? Outcome::kShutdown : Outcome::kEngineError);
+    dispatcher_.submit(std::move(frame), *shape, camera.options());
+  }
+
+  void ended(scheduler::FrameEnd& end) {
+    CameraPtr camera;
+    {
+      const std::shared_lock lock{mutex_};
+      const auto found = by_number_.find(end.frame.camera);
+      if (found == by_number_.end()) return;  // can't be: a camera stays until its last frame has ended
+      camera = found->second;
+    }
+    camera->ended(end, *hub_);
+  }
+
+  // -- cameras; all under control_, except in the constructor
+
+  engine::DetectOptions detect_options(const std::string& id, const config::CameraConfig& camera) const {
+    engine::DetectOptions options;
+    options.confidence = static_cast<float>(camera.confidence);
+    options.iou = static_cast<float>(camera.iou);
+    options.max_detections = camera.max_detections;
+    options.agnostic = camera.agnostic;
+    options.classes = class_ids(camera.classes, model().class_names, "cameras." + id + ".classes");
+    return options;
+  }
+
+  CameraPtr make(const std::string& id, const config::CameraConfig& camera, std::shared_ptr<CameraBooks> books) {
+    return std::make_shared<LiveCamera>(
+        id, next_number_++, camera, options_.intern(detect_options(id, camera)), std::move(books),
+        [this](LiveCamera& from, Frame&& frame) { submit(from, std::move(frame)); }, log_, clock_);
+  }
+
+  void insert(const CameraPtr& camera) {
+    const std::unique_lock lock{mutex_};
+    by_number_[camera->number()] = camera;
+    by_id_[camera->id()] = camera;
+  }
+
+  void enter(const CameraPtr& camera) {
+    dispatcher_.set_camera(camera->spec());
+    camera->start();
+  }
+
+  /// Takes cameras out; their last frames have ended when it returns. Books of ids that are not there any more go into
+  /// the total of those that were.
+  void leave(const std::vector<CameraPtr>& cameras) {
+    for (const auto& camera : cameras) camera->cancel();
+    for (const auto& camera : cameras) {
+      camera->stop();
+      if (phase_ == Phase::kRunning) dispatcher_.remove_camera(camera->number());
+      camera->wait_until_idle();
+      const std::unique_lock lock{mutex_};
+      by_number_.erase(camera->number());
+      const auto current = by_id_.find(camera->id());
+      if (current == by_id_.end() || current->second != camera) continue;
+      by_id_.erase(current);
+      gone_ += camera->books()->ledger.read();
+    }
+  }
+
+  config::Changes bring_to(const config::Config& next) {
+    const auto changes = config::changes(config(), next);
+    // Everything that can fail comes first.
+    std::vector<CameraPtr> fresh;
+    std::vector<CameraPtr> old;
+    for (const auto& id : changes.added)
+      fresh.push_back(make(id, next.cameras.at(id), std::make_shared<CameraBooks>()));
+    for (const auto& id : changes.reconnected) {
+      old.push_back(find(id));
+      fresh.push_back(make(id, next.cameras.at(id), old.back()->books()));
+    }
+    std::vector<std::pair<CameraPtr, const engine::DetectOptions*>> adjusted;
+    for (const auto& id : changes.adjusted)
+      adjusted.emplace_back(find(id), options_.intern(detect_options(id, next.cameras.at(id))));
+    for (const auto& id : changes.removed) old.push_back(find(id));
+
+    for (const auto& [camera, options] : adjusted) {
+      camera->adjust(next.cameras.at(camera->id()), options);
+      if (phase_ == Phase::kRunning) dispatcher_.set_camera(camera->spec());
+    }
+    for (const auto& camera : fresh) insert(camera);  // takes the id over, so that the books stay in place
+    leave(old);
+    if (phase_ == Phase::kRunning)
+      for (const auto& camera : fresh) enter(camera);
+    const std::unique_lock lock{mutex_};
+    config_ = next;
+    return changes;
+  }
+
+  bool known(const std::string& id) const {
+    const std::shared_lock lock{mutex_};
+    return config_.cameras.contains(id);
+  }
+  void remember(const std::string& id, const config::CameraConfig& camera) {
+    const std::unique_lock lock{mutex_};
+    config_.cameras[id] = camera;
+  }
+
+  template <typename Act>
+  static Result<void> guarded(Act act) {
+    try {
+      act();
+      return {};
+    } catch (const StartupError& error) {
+      return fail(ErrorCode::kInvalid, error.what());
+    }
+  }
+
+  const Clock& clock_;
+  const LogFn log_;
+  OptionsPool options_;  // outlives the back ends, which may hold a batch to the very end
+  const std::vector<std::unique_ptr<engine::Backend>> backends_;
+  const std::shared_ptr<ResultHub> hub_ = std::make_shared<ResultHub>();
+  scheduler::Dispatcher dispatcher_;
+  ShapeBook shapes_;
+
+  std::mutex control_;  // outermost: one control at a time
+  std::atomic<Phase> phase_{Phase::kNew};
+  CameraId next_number_ = 1;
+
+  mutable std::shared_mutex mutex_;  // what follows; held for look-ups only
+  config::Config config_;
+  std::map<std::string, CameraPtr> by_id_;
+  std::unordered_map<CameraId, CameraPtr> by_number_;
+  FrameCounts gone_;
+};
+
+System::System(config::Config config, std::vector<std::unique_ptr<engine::Backend>> backends, const Clock& clock,
+               LogFn log)
+    : impl_(std::make_unique<Impl>(std::move(config), std::move(backends), clock, std::move(log))) {}
+System::~System() = default;
+void System::start() {
+  impl_->start();
+}
+void System::stop() {
+  impl_->stop();
+}
+Result<void> System::add_camera(const std::string& id, const config::CameraConfig& camera) {
+  return impl_->add(id, camera);
+}
+Result<void> System::change_camera(const std::string& id, const config::CameraConfig& camera) {
+  return impl_->change(id, camera);
+}
+Result<void> System::remove_camera(const std::string& id) {
+  return impl_->remove(id);
+}
+config::Changes System::apply(const config::Config& next) {
+  return impl_->apply(next);
+}
+Result<void> System::boost(const std::string& id, Priority priority, Duration duration) {
+  return impl_->boost(id, priority, duration);
+}
+Subscription System::subscribe(ResultFn listener) {
+  return impl_->subscribe(std::move(listener));
+}
+std::optional<Snapshot> System::snapshot(const std::string& id) const {
+  const auto camera = impl_->find(id);
+  return camera ? camera->snapshot() : std::nullopt;
+}
+std::vector<CameraStatus> System::cameras() const {
+  std::vector<CameraStatus> out;
+  for (const auto& camera : impl_->all()) out.push_back(camera->status());
+  return out;
+}
+std::optional<CameraStatus> System::camera(const std::string& id) const {
+  const auto camera = impl_->find(id);
+  return camera ? std::optional{camera->status()} : std::nullopt;
+}
+FrameCounts System::totals() const {
+  return impl_->totals();
+}
+config::Config System::config() const {
+  return impl_->config();
+}
+const engine::ModelInfo& System::model() const noexcept {
+  return impl_->model();
+}
+scheduler::DispatcherMetrics System::scheduler_metrics() const {
+  return impl_->dispatcher().metrics();
+}
+scheduler::PolicyReport System::scheduler_report() const {
+  return impl_->dispatcher().report();
+}
+
+}  // namespace gantry::app

@@ -1,0 +1,149 @@
+// gantry serve -c gantry.yaml : live cameras, for ever.
+#include <condition_variable>
+#include <cstdio>
+#include <mutex>
+
+#include "cli/commands.hpp"
+#include "cli/common_options.hpp"
+#include "cli/duration.hpp"
+#include "cli/log.hpp"
+#include "cli/signals.hpp"
+#include "cli/status_report.hpp"
+#include "gantry/app/system.hpp"
+#include "gantry/core/errors.hpp"
+#include "gantry/sinks/jsonl.hpp"
+
+namespace gantry::cli {
+namespace {
+
+struct ServeCommand {
+  std::string config;
+  std::string duration;
+  bool json = false;
+};
+
+/// What the signals ask of the main thread.
+class Requests {
+ public:
+  void signal(int number) {
+    {
+      const std::lock_guard lock{mutex_};
+      (number == SIGHUP ? reload_ : stop_) = true;
+    }
+    wake_.notify_all();
+  }
+  enum class What { kNothing, kReload, kStop };
+  [[nodiscard]] What wait_until(TimePoint deadline) {
+    std::unique_lock lock{mutex_};
+    wake_.wait_until(lock, deadline, [this] { return reload_ || stop_; });
+    if (stop_) return What::kStop;
+    return std::exchange(reload_, false) ? What::kReload : What::kNothing;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool reload_ = false;
+  bool stop_ = false;
+};
+
+std::string join(const std::vector<std::string>& words) {
+  std::string text;
+  for (const auto& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+void reload(const std::string& path, app::System& system, Log& log, sinks::JsonlSink* results) {
+  if (results != nullptr) results->reopen();  // whoever rotates files sends the same signal
+  try {
+    const auto next = config::load_file(path);
+    const auto changes = system.apply(next);
+    log.set_level(next.log.level);
+    const auto say = [&](const char* what, const std::vector<std::string>& names) {
+      if (!names.empty()) log.info(std::string{"reload: "} + what + " " + join(names));
+    };
+    say("added", changes.added);
+    say("removed", changes.removed);
+    say("adjusted", changes.adjusted);
+    say("connecting anew", changes.reconnected);
+    say("changed", changes.at_once);
+    if (!changes.at_start.empty())
+      log.warning("reload: " + join(changes.at_start) + " will take effect at the next start");
+    if (changes.empty()) log.info("reload: nothing has changed");
+  } catch (const StartupError& error) {
+    log.error(std::string{"reload refused, the old configuration stays:\n"} + error.what());
+  }
+}
+
+int run(const ServeCommand& command) {
+  Requests requests;
+  const SignalWatch signals{{SIGINT, SIGTERM, SIGHUP}, [&](int number) { requests.signal(number); }};
+  const auto config = config::load_file(command.config);
+  if (command.json && config.results.jsonl == "-")
+    throw ConfigError("--json and results.jsonl \"-\" both want standard output; give results.jsonl a file or \"\"");
+  Log log{config.log.level};
+  const SteadyClock clock;
+  app::System system{config, open_backends(config), clock,
+                     [&log](app::Severity severity, std::string_view text) { log.write(severity, text); }};
+  std::optional<sinks::JsonlSink> results;
+  app::Subscription to_results;
+  if (!config.results.jsonl.empty()) {
+    results.emplace(config.results.jsonl, system.model().class_names);
+    to_results = system.subscribe([&results](const sinks::FrameResult& result) { results->publish(result); });
+  }
+  if (config.cameras.empty()) log.warning(command.config + " has no cameras; add some and send SIGHUP");
+
+  const auto started = clock.now();
+  StatusReport status{started};
+  const auto report = [&] {
+    const auto reading = status.read(system, clock.now());
+    for (const auto& line : reading.lines) log.info(line);
+    if (command.json) {
+      std::printf("%s\n", reading.json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+      std::fflush(stdout);
+    }
+  };
+  system.start();
+  log.info("serving " + std::to_string(config.cameras.size()) + " cameras with " + system.model().name);
+  const auto end = command.duration.empty() ? TimePoint::max() : started + parse_duration(command.duration).value();
+  auto next_report = started + config.log.status_interval;
+  while (true) {
+    const auto interval = system.config().log.status_interval;
+    const auto until = std::min(end, interval > Duration{} ? next_report : TimePoint::max());
+    const auto what = requests.wait_until(until);
+    if (what == Requests::What::kStop || clock.now() >= end) break;
+    if (what == Requests::What::kReload) reload(command.config, system, log, results ? &*results : nullptr);
+    if (interval > Duration{} && clock.now() >= next_report) {
+      report();
+      next_report = clock.now() + interval;
+    }
+  }
+  log.info("stopping: what is on its way is finished");
+  system.stop();
+  to_results.reset();
+  report();
+  if (results) {
+    const auto stats = results->stats();
+    if (stats.overflowed + stats.failed > 0)
+      log.warning("results: " + std::to_string(stats.overflowed) + " did not fit into the outbox and " +
+                  std::to_string(stats.failed) + " could not be written");
+  }
+  return kOk;
+}
+
+}  // namespace
+
+void add_serve(CLI::App& app, int& exit_code) {
+  auto command = std::make_shared<ServeCommand>();
+  auto* serve = app.add_subcommand("serve", "Watch the cameras of a configuration file");
+  serve->add_option("-c,--config", command->config, "The configuration file")->required();
+  serve->add_option("--for", command->duration, "Stop after this time: 500ms, 30s, 5m, 2h; without it, never")
+      ->check([](const std::string& text) {
+        return parse_duration(text) ? std::string{} : "'" + text + "' is no duration; write it like 30s, 5m or 2h";
+      });
+  serve->add_flag("--json", command->json, "Print the books as JSON on standard output, one object a status line");
+  serve->footer("Example:\n  gantry serve -c gantry.yaml --for 30s");
+  serve->callback([command, &exit_code] { exit_code = run(*command); });
+}
+
+}  // namespace gantry::cli
