@@ -4,6 +4,7 @@ find_package(PkgConfig REQUIRED)
 # Coroutines of Boost before 1.81 do not compile with g++ 12 or clang 14.
 find_package(Boost 1.81 REQUIRED)
 find_package(OpenSSL REQUIRED)
+find_package(prometheus-cpp REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(yaml-cpp REQUIRED)
