@@ -22,5 +22,6 @@ void add_config(CLI::App& app, int& exit_code);
 void add_engine(CLI::App& app, int& exit_code);
 void add_simulate(CLI::App& app, int& exit_code);
 void add_scene(CLI::App& app, int& exit_code);
+void add_server_admin(CLI::App& app, int& exit_code);
 
 }  // namespace gantry::cli

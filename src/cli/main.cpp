@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
   cli::add_engine(app, exit_code);
   cli::add_simulate(app, exit_code);
   cli::add_scene(app, exit_code);
+  cli::add_server_admin(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

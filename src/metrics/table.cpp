@@ -250,7 +250,7 @@ std::string reference_markdown() {
   std::string out =
       "# Metrics\n\n"
       "`GET /metrics` in the Prometheus text format. This page is made from the table in `src/metrics/table.cpp` by\n"
-      "`gantry config metrics`; a test holds the two together. Labels have few values: cameras, devices, and the "
+      "`gantry metrics`; a test holds the two together. Labels have few values: cameras, devices, and the "
       "words\n"
       "named here.\n\n"
       "| name | type | labels | what |\n| --- | --- | --- | --- |\n";

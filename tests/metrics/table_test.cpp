@@ -38,7 +38,7 @@ TEST(MetricTable, HasTheNamesThatDashboardsLookFor) {
 TEST(MetricTable, TheReferencePageIsMadeFromIt) {
   std::ostringstream page;
   page << std::ifstream(GANTRY_SOURCE_DIR "/docs/metrics.md").rdbuf();
-  EXPECT_EQ(page.str(), reference_markdown()) << "write docs/metrics.md anew with `gantry config metrics`";
+  EXPECT_EQ(page.str(), reference_markdown()) << "write docs/metrics.md anew with `gantry metrics`";
 }
 
 }  // namespace
