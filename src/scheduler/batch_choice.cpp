@@ -10,6 +10,8 @@ namespace {
 
 constexpr int kUrgent = static_cast<int>(Priority::kUrgent);
 constexpr Ns kOverloadHold = 250'000'000;  // how long after the last sign of it overload is taken to last
+constexpr double kRareUrgentFps = 0.05;    // fewer urgent frames than that are no reason to run smaller batches
+constexpr std::size_t kMostUrgentDue = 128;
 constexpr Ns kProbeInterval = 250'000'000;
 constexpr double kProbeSlowdown = 1.2;
 constexpr double kForwardDecayLimit = 500;  // exponent at which attained service is scaled back
@@ -183,30 +185,44 @@ ShapeId GantryPolicy::Impl::choose_shape(const Device& runner, const Device& sou
 }
 
 /// Time that a batch may take so that an urgent frame that comes meanwhile can still be run after it. Urgent cameras
-/// with a steady beat are expected at their time, others at any moment.
-double GantryPolicy::Impl::urgent_limit_ns(Device& runner, ShapeId shape, Ns now) {
-  if (runner.urgent_cameras == 0 || runner.urgent_slack_ns <= 0) return static_cast<double>(kNsNever);
+/// with a steady beat are expected from the earliest time at which they may come, others at any moment.
+double GantryPolicy::Impl::urgent_limit_ns(const Device& runner, ShapeId shape, Ns now) {
   const DeviceId id = runner.spec.id;
   const int most = latency_.max_batch(id, shape);
-  const double slack = runner.urgent_slack_ns;
-  const auto serve = [&](int count) { return latency_.high_ns(id, shape, std::clamp(count, 1, most)); };
-  if (runner.urgent_random > 0) {
-    const double expected = runner.urgent_fps * (slack - serve(1)) / 1e9;
-    return slack - serve(static_cast<int>(std::ceil(expected)));
+  const auto serve = [&](double count) {
+    return latency_.high_ns(id, shape, std::clamp(static_cast<int>(std::ceil(count)), 1, most));
+  };
+  double random_fps = 0;
+  double random_slack = static_cast<double>(kNsNever);
+  if (const RandomUrgent& random = runner.random_urgent; random.slack_ns > 0) {
+    random_fps = random.fps * std::exp(static_cast<double>(random.last - now) / kRandomMemory);
+    if (random_fps > kRareUrgentFps)
+      random_slack = random.slack_ns;
+    else
+      random_fps = 0;
   }
-  runner.urgent_wheel.advance(now);
-  int count = 0;
-  double first = 0;
+  urgent_due_.clear();
+  for (const CameraIndex index : runner.urgent_cameras) {
+    const Camera& camera = cameras_[index];
+    if (camera.slack_ns <= 0) continue;
+    if (camera.beat.steady() && runner.urgent_cameras.size() <= kMostUrgentDue) {
+      urgent_due_.emplace_back(camera.beat.earliest(now), camera.slack_ns);
+    } else {
+      random_fps += camera.load_fps;
+      random_slack = std::min(random_slack, camera.slack_ns);
+    }
+  }
   double limit = static_cast<double>(kNsNever);
-  runner.urgent_wheel.each(now, now + 2 * static_cast<Ns>(slack) + static_cast<Ns>(latency_.mean_ns(id, shape, most)),
-                           [&](Ns due, int frames) {
-                             const auto wait = static_cast<double>(due - now);
-                             if (count > 0 && wait > limit) return false;
-                             if (count == 0) first = wait;
-                             count += frames;
-                             limit = first + slack - serve(count);
-                             return true;
-                           });
+  if (random_fps > 0) limit = random_slack - serve(random_fps * (random_slack - serve(1)) / 1e9);
+  // The n-th that may come before the batch ends is served with those before it.
+  std::sort(urgent_due_.begin(), urgent_due_.end());
+  for (std::size_t n = 0; n < urgent_due_.size(); ++n) {
+    const auto wait = static_cast<double>(urgent_due_[n].first - now);
+    if (wait > limit) break;
+    const double first = n == 0 ? wait : static_cast<double>(urgent_due_[0].first - now);
+    limit = std::min({limit, wait + urgent_due_[n].second - serve(1),
+                      first + urgent_due_[0].second - serve(static_cast<double>(n) + 1)});
+  }
   return limit;
 }
 

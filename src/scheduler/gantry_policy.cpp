@@ -9,17 +9,21 @@
 namespace gantry::scheduler {
 namespace {
 
-constexpr double kPeriodGain = 0.1;
-constexpr double kSteadyJitter = 0.2;      // of the period; above, a camera has no beat to rely on
-constexpr double kUrgentSlackGain = 1e-3;  // how slowly the shortest urgent slack is forgotten
-constexpr int kUnknownDepth = 4;           // waiting frames of a camera whose period is not known yet
+constexpr double kSlackGain = 0.02;  // how slowly the shortest slack is forgotten
+constexpr int kUnknownDepth = 4;     // waiting frames of a camera whose period is not known yet
 constexpr int kMaxDepth = 8;
 constexpr int kMaxEmergencyDepth = 256;  // never superseded, but bounded
 constexpr double kUnknownFps = 25;       // of a camera not yet seen, for placement
 
+/// Follows `value` down at once and up slowly.
+void lower_slowly(double& low, double value) {
+  low = low <= 0 || value < low ? value : low + kSlackGain * (value - low);
+}
+
 }  // namespace
 
 GantryPolicy::Impl::Impl(const PolicyConfig& config) : config_(config) {
+  urgent_due_.reserve(kMaxBatch);
   GANTRY_EXPECTS(config.max_wait >= Duration::zero() && config.max_wait <= std::chrono::milliseconds{50},
                  "max_wait must be 0 to 50 ms");
   GANTRY_EXPECTS(config.ageing > Duration::zero() && config.fairness_memory > Duration::zero(),
@@ -85,12 +89,10 @@ void GantryPolicy::Impl::set_camera(const CameraSpec& spec, Ns now) {
   }
   const bool move = fresh || (spec.home != kNoDevice && spec.home != camera->home);
   camera->spec = spec;
-  if (spec.period > Duration::zero()) camera->period_ns = static_cast<double>(spec.period.count());
+  if (spec.period > Duration::zero()) camera->beat.set_period(static_cast<double>(spec.period.count()));
   if (fresh && spec.deadline > Duration::zero()) camera->slack_ns = static_cast<double>(spec.deadline.count());
   if (move) set_home(*camera, pick_home(*camera), now);
-  uncount_urgent(*camera);
-  if (std::min(spec.priority, now < camera->boost_until ? camera->boost_class : spec.priority) <= Priority::kUrgent)
-    count_urgent(*camera);
+  set_urgent(*camera, is_urgent(*camera, now));
   const auto wanted = camera_index_.size() * kMaxDepth;
   if (frames_.size() < wanted) {
     frames_.reserve(wanted);
@@ -132,8 +134,9 @@ int GantryPolicy::Impl::effective_class(const Camera& camera, Priority priority,
 
 int GantryPolicy::Impl::slot_depth(const Camera& camera) const {
   if (camera.spec.slot_depth > 0) return camera.spec.slot_depth;
-  if (camera.period_ns <= 0) return kUnknownDepth;
-  return static_cast<int>(std::clamp(std::ceil(camera.slack_ns / camera.period_ns), 1.0, double{kMaxDepth}));
+  const double period = camera.beat.period_ns();
+  if (period <= 0) return kUnknownDepth;
+  return static_cast<int>(std::clamp(std::ceil(camera.slack_ns / period), 1.0, double{kMaxDepth}));
 }
 
 void GantryPolicy::Impl::on_arrival(const Arrival& arrival, Ns now) {
@@ -195,98 +198,54 @@ void GantryPolicy::Impl::on_arrival(const Arrival& arrival, Ns now) {
 
 void GantryPolicy::Impl::learn_arrival(Camera& camera, const Arrival& arrival, Ns now) {
   camera.shape = arrival.shape;
-  const auto slack = static_cast<double>(to_ns(arrival.deadline) - now);
-  camera.slack_ns = std::max(slack, 0.0);
-  if (camera.last_arrival != kNsNever && now > camera.last_arrival) {
-    const auto gap = static_cast<double>(now - camera.last_arrival);
-    if (camera.period_ns <= 0) {
-      camera.period_ns = gap;
-      camera.jitter_ns = gap / 2;  // not steady until shown to be
-    } else {
-      const double beats = std::max(1.0, std::round(gap / camera.period_ns));
-      const double error = gap / beats - camera.period_ns;
-      camera.jitter_ns += kPeriodGain * (std::abs(gap - beats * camera.period_ns) - camera.jitter_ns);
-      camera.period_ns += kPeriodGain * error;
-    }
-  } else if (camera.last_arrival == kNsNever) {
-    camera.last_served = now;  // ageing counts from the first frame
-  }
-  camera.last_arrival = now;
+  const auto slack = std::max(0.0, static_cast<double>(to_ns(arrival.deadline) - now));
+  lower_slowly(camera.slack_ns, slack);
+  if (!camera.beat.known()) camera.last_served = now;  // ageing counts from the first frame
+  camera.beat.arrive(now);
   if (camera.home == kNoDevice) return;
 
   Device& home = devices_[camera.home];
+  set_urgent(camera, is_urgent(camera, now));
   const Priority own = std::min(arrival.priority, now < camera.boost_until ? camera.boost_class : arrival.priority);
-  const bool urgent = own <= Priority::kUrgent;
-  if (urgent != camera.counted_urgent) {
-    forget_expected(camera);
-    urgent ? count_urgent(camera) : uncount_urgent(camera);
+  if (own <= Priority::kUrgent && !camera.urgent) {
+    RandomUrgent& random = home.random_urgent;
+    const double passed = std::min(static_cast<double>(now - random.last), 10 * kRandomMemory);
+    random.fps = random.fps * std::exp(-passed / kRandomMemory) + 1e9 / kRandomMemory;
+    random.last = now;
+    lower_slowly(random.slack_ns, slack);
   }
-  if (urgent && slack > 0) {
-    home.urgent_slack_ns = home.urgent_slack_ns <= 0 || slack < home.urgent_slack_ns
-                               ? slack
-                               : home.urgent_slack_ns + kUrgentSlackGain * (slack - home.urgent_slack_ns);
-  }
-  const double fps = camera.period_ns > 0 ? 1e9 / camera.period_ns : kUnknownFps;
+  const double fps = camera.beat.period_ns() > 0 ? 1e9 / camera.beat.period_ns() : kUnknownFps;
   if (std::abs(fps - camera.load_fps) > 0.1 * camera.load_fps) set_home(camera, camera.home, now);
   expect_next(camera, now);
 }
 
+bool GantryPolicy::Impl::is_urgent(const Camera& camera, Ns now) const {
+  return camera.spec.priority <= Priority::kUrgent ||
+         (now < camera.boost_until && camera.boost_class <= Priority::kUrgent);
+}
+
+void GantryPolicy::Impl::set_urgent(Camera& camera, bool urgent) {
+  if (camera.urgent == urgent || camera.home == kNoDevice) return;
+  camera.urgent = urgent;
+  auto& list = devices_[camera.home].urgent_cameras;
+  const auto index = static_cast<CameraIndex>(&camera - cameras_.data());
+  if (urgent)
+    list.push_back(index);
+  else
+    list.erase(std::find(list.begin(), list.end(), index));
+}
+
 void GantryPolicy::Impl::forget_expected(Camera& camera) {
-  if (camera.home == kNoDevice) return;
-  Device& home = devices_[camera.home];
-  if (camera.expected != PhaseWheel::kNone) home.wheels[camera.expected_shape].cancel(camera.expected);
-  if (camera.expected_urgent != PhaseWheel::kNone) home.urgent_wheel.cancel(camera.expected_urgent);
-  camera.expected = camera.expected_urgent = PhaseWheel::kNone;
+  if (camera.home != kNoDevice && camera.expected != PhaseWheel::kNone)
+    devices_[camera.home].wheels[camera.expected_shape].cancel(camera.expected);
+  camera.expected = PhaseWheel::kNone;
 }
 
 void GantryPolicy::Impl::expect_next(Camera& camera, Ns now) {
   forget_expected(camera);
-  Device& home = devices_[camera.home];
-  const bool steady = camera.period_ns > 0 && camera.jitter_ns < kSteadyJitter * camera.period_ns;
-  if (camera.counted_urgent && camera.counted_random == steady) {
-    camera.counted_random = !steady;
-    home.urgent_random += steady ? -1 : 1;
-  }
-  if (!steady) return;
-  const Ns due = now + static_cast<Ns>(camera.period_ns);
+  if (!camera.beat.steady()) return;
   camera.expected_shape = camera.shape;
-  camera.expected = home.wheels[camera.shape].expect(due, now);
-  if (camera.counted_urgent) {
-    // A little early, so that a batch is not planned to end just when jitter brings the frame forward.
-    camera.expected_urgent = home.urgent_wheel.expect(due - static_cast<Ns>(2 * camera.jitter_ns), now);
-  }
-}
-
-void GantryPolicy::Impl::count_urgent(Camera& camera) {
-  if (camera.counted_urgent || camera.home == kNoDevice) return;
-  Device& home = devices_[camera.home];
-  camera.counted_urgent = true;
-  camera.counted_random = true;
-  ++home.urgent_cameras;
-  ++home.urgent_random;
-  home.urgent_fps += camera.load_fps;
-  if (camera.slack_ns > 0)
-    home.urgent_slack_ns =
-        home.urgent_slack_ns <= 0 ? camera.slack_ns : std::min(home.urgent_slack_ns, camera.slack_ns);
-}
-
-void GantryPolicy::Impl::uncount_urgent(Camera& camera) {
-  if (!camera.counted_urgent || camera.home == kNoDevice) return;
-  Device& home = devices_[camera.home];
-  home.urgent_random -= camera.counted_random ? 1 : 0;
-  camera.counted_urgent = camera.counted_random = false;
-  --home.urgent_cameras;
-  home.urgent_fps = home.urgent_cameras == 0 ? 0 : std::max(0.0, home.urgent_fps - camera.load_fps);
-  refresh_urgent(home);
-}
-
-void GantryPolicy::Impl::refresh_urgent(Device& device) {
-  device.urgent_slack_ns = 0;
-  for (const Camera& camera : cameras_) {
-    if (!camera.alive || !camera.counted_urgent || camera.home != device.spec.id || camera.slack_ns <= 0) continue;
-    if (device.urgent_slack_ns <= 0 || camera.slack_ns < device.urgent_slack_ns)
-      device.urgent_slack_ns = camera.slack_ns;
-  }
+  camera.expected = devices_[camera.home].wheels[camera.shape].expect(camera.beat.next(), now);
 }
 
 void GantryPolicy::Impl::on_completion(const Completion& completion, Ns now) {

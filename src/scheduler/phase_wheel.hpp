@@ -5,9 +5,9 @@
 #include <array>
 #include <cstdint>
 
-namespace gantry::scheduler {
+#include "scheduler/beat.hpp"
 
-using Ns = std::int64_t;
+namespace gantry::scheduler {
 
 class PhaseWheel {
  public:

@@ -68,7 +68,7 @@ DeviceId GantryPolicy::Impl::pick_home(const Camera& camera) const {
   const DeviceId wish = camera.spec.home;
   if (camera.spec.pinned) return wish < devices_.size() ? wish : kNoDevice;
   if (wish < devices_.size() && devices_[wish].takes_cameras()) return wish;
-  const double fps = camera.period_ns > 0 ? 1e9 / camera.period_ns : kUnknownFps;
+  const double fps = camera.beat.period_ns() > 0 ? 1e9 / camera.beat.period_ns() : kUnknownFps;
   DeviceId best = kNoDevice;
   double best_load = 0;
   for (const Device& device : devices_) {
@@ -82,17 +82,16 @@ DeviceId GantryPolicy::Impl::pick_home(const Camera& camera) const {
 
 /// Moves the camera and what it counts for; its waiting frames stay where they are.
 void GantryPolicy::Impl::set_home(Camera& camera, DeviceId home, Ns now) {
-  const bool urgent = camera.counted_urgent;
   if (camera.home != kNoDevice) {
     forget_expected(camera);
-    uncount_urgent(camera);
+    set_urgent(camera, false);
     Device& old = devices_[camera.home];
     old.cameras -= 1;
     old.demand_fps = old.cameras == 0 ? 0 : old.demand_fps - camera.load_fps;
     old.load = old.cameras == 0 ? 0 : old.load - camera.load_share;
   }
   camera.home = home;
-  camera.load_fps = camera.period_ns > 0 ? 1e9 / camera.period_ns : kUnknownFps;
+  camera.load_fps = camera.beat.period_ns() > 0 ? 1e9 / camera.beat.period_ns() : kUnknownFps;
   camera.load_share = 0;
   if (home == kNoDevice) return;
   Device& device = devices_[home];
@@ -101,8 +100,7 @@ void GantryPolicy::Impl::set_home(Camera& camera, DeviceId home, Ns now) {
   device.cameras += 1;
   device.demand_fps += camera.load_fps;
   device.load += camera.load_share;
-  if (urgent) count_urgent(camera);
-  static_cast<void>(now);
+  set_urgent(camera, is_urgent(camera, now));
 }
 
 /// The device is going: its cameras and their waiting frames go to others.

@@ -42,9 +42,8 @@ class GantryPolicy::Impl {
   void learn_arrival(Camera& camera, const Arrival& arrival, Ns now);
   void forget_expected(Camera& camera);
   void expect_next(Camera& camera, Ns now);
-  void count_urgent(Camera& camera);
-  void uncount_urgent(Camera& camera);
-  void refresh_urgent(Device& device);
+  [[nodiscard]] bool is_urgent(const Camera& camera, Ns now) const;
+  void set_urgent(Camera& camera, bool urgent);
   void enqueue(FrameIndex index, DeviceId device);
   void unlink(FrameIndex index);
   void drop(FrameIndex index, Outcome reason);
@@ -62,7 +61,7 @@ class GantryPolicy::Impl {
   Choice choose(Device& runner, Device& source, Ns now, Ns& wait_until);
   [[nodiscard]] ShapeId choose_shape(const Device& runner, const Device& source, int cls, Ns now) const;
   [[nodiscard]] int batch_cap(Device& runner, ShapeId shape, Ns now);
-  [[nodiscard]] double urgent_limit_ns(Device& runner, ShapeId shape, Ns now);
+  [[nodiscard]] double urgent_limit_ns(const Device& runner, ShapeId shape, Ns now);
   void pick(const Device& runner, Device& source, ShapeId shape, int cls, int cap, Ns now);
   void pick_fair(const Lane& lane, int want, Ns not_before);
   void pick_tight(const Device& runner, const Lane& lane, ShapeId shape, int cap, bool overloaded, Ns now);
@@ -90,6 +89,7 @@ class GantryPolicy::Impl {
   DegradeLadder ladder_;
   FramePool frames_;
   std::vector<Camera> cameras_;
+  static constexpr double kRandomMemory = 5e9;  // ns over which urgent frames of other cameras are counted
   std::vector<CameraIndex> free_cameras_;
   std::unordered_map<CameraId, CameraIndex> camera_index_;
   std::vector<Device> devices_;
@@ -112,6 +112,7 @@ class GantryPolicy::Impl {
   };
   std::vector<Scored> scored_;
   std::vector<Ns> deadlines_;
+  std::vector<std::pair<Ns, double>> urgent_due_;  // when an urgent frame may come, and its slack
   std::vector<FrameIndex> picked_;
   Ns picked_deadline_ = kNsNever;  // the earliest of picked_
   std::uint32_t mark_ = 0;

@@ -10,6 +10,7 @@
 
 #include "gantry/scheduler/breaker.hpp"
 #include "gantry/scheduler/policy.hpp"
+#include "scheduler/beat.hpp"
 #include "scheduler/phase_wheel.hpp"
 
 namespace gantry::scheduler {
@@ -17,7 +18,6 @@ namespace gantry::scheduler {
 using FrameIndex = std::uint32_t;
 using CameraIndex = std::uint32_t;
 inline constexpr std::uint32_t kNil = std::numeric_limits<std::uint32_t>::max();
-inline constexpr Ns kNsNever = std::numeric_limits<Ns>::max();
 
 [[nodiscard]] inline Ns to_ns(TimePoint t) noexcept {
   return t.time_since_epoch().count();
@@ -103,17 +103,13 @@ struct Camera {
   FrameIndex first = kNil, last = kNil;
   int waiting = 0;
   // Arrivals
-  Ns last_arrival = kNsNever;                        // kNsNever: none yet
-  double period_ns = 0;                              // smoothed; 0: unknown
-  double jitter_ns = 0;                              // smoothed absolute deviation from the period
-  double slack_ns = 0;                               // deadline minus arrival of its last frame
-  std::int64_t expected = PhaseWheel::kNone;         // handle in its home's wheel of `expected_shape`
-  std::int64_t expected_urgent = PhaseWheel::kNone;  // handle in its home's wheel of urgent frames
+  Beat beat;
+  double slack_ns = 0;                        // from arrival to deadline, the shortest of late; 0: unknown
+  std::int64_t expected = PhaseWheel::kNone;  // handle in its home's wheel of `expected_shape`
   ShapeId expected_shape = 0;
-  bool counted_urgent = false;  // in its home's urgent_cameras
-  bool counted_random = false;  // in its home's urgent_random: urgent, without a beat to rely on
-  double load_fps = 0;          // what it counts for in its home's load
-  double load_share = 0;        // of one second of its home's time
+  bool urgent = false;    // in its home's list of urgent cameras
+  double load_fps = 0;    // what it counts for in its home's load
+  double load_share = 0;  // of one second of its home's time
   // Fairness
   double attained = 0;  // frames started over weight, with forward decay
   Ns last_served = 0;
@@ -133,6 +129,13 @@ struct RunningBatch {
   std::vector<Ns> deadlines;
 };
 
+/// Urgent frames of cameras that usually are not: nothing is known of when they come, only how often lately.
+struct RandomUrgent {
+  double fps = 0;
+  double slack_ns = 0;  // the shortest of late
+  Ns last = 0;
+};
+
 struct Device {
   DeviceSpec spec;
   bool known = false;
@@ -147,14 +150,10 @@ struct Device {
   std::array<int, kPriorityCount> waiting_of{};
   int waiting = 0;
   int cameras = 0;
-  double demand_fps = 0;  // of its cameras
-  double load = 0;        // the same over what it can do, 1: full
-  // Urgent and emergency cameras with this home
-  PhaseWheel urgent_wheel;
-  int urgent_cameras = 0;
-  int urgent_random = 0;
-  double urgent_slack_ns = 0;  // the shortest of theirs; 0: none
-  double urgent_fps = 0;
+  double demand_fps = 0;                    // of its cameras
+  double load = 0;                          // the same over what it can do, 1: full
+  std::vector<CameraIndex> urgent_cameras;  // urgent and emergency ones with this home
+  RandomUrgent random_urgent;
   std::array<Ns, kPriorityCount> overloaded_until{};
   // When to look at it again
   bool dirty = false;
