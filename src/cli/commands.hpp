@@ -20,6 +20,7 @@ void add_detect(CLI::App& app, int& exit_code);
 void add_serve(CLI::App& app, int& exit_code);
 void add_config(CLI::App& app, int& exit_code);
 void add_engine(CLI::App& app, int& exit_code);
+void add_val(CLI::App& app, int& exit_code);
 void add_simulate(CLI::App& app, int& exit_code);
 void add_scene(CLI::App& app, int& exit_code);
 void add_server_admin(CLI::App& app, int& exit_code);

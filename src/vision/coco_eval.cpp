@@ -21,11 +21,14 @@ constexpr double threshold(std::size_t index) {
 
 /// In double, like pycocotools; a crowd is measured against the detection alone.
 double overlap(const Box& found, const LabelledBox& truth) {
-  const double width = static_cast<double>(std::min(found.x2, truth.box.x2)) - static_cast<double>(std::max(found.x1, truth.box.x1));
-  const double height = static_cast<double>(std::min(found.y2, truth.box.y2)) - static_cast<double>(std::max(found.y1, truth.box.y1));
+  const double width =
+      static_cast<double>(std::min(found.x2, truth.box.x2)) - static_cast<double>(std::max(found.x1, truth.box.x1));
+  const double height =
+      static_cast<double>(std::min(found.y2, truth.box.y2)) - static_cast<double>(std::max(found.y1, truth.box.y1));
   if (width <= 0 || height <= 0) return 0;
   const auto area = [](const Box& box) {
-    return (static_cast<double>(box.x2) - static_cast<double>(box.x1)) * (static_cast<double>(box.y2) - static_cast<double>(box.y1));
+    return (static_cast<double>(box.x2) - static_cast<double>(box.x1)) *
+           (static_cast<double>(box.y2) - static_cast<double>(box.y1));
   };
   const double both = width * height;
   return both / (truth.crowd ? area(found) : area(found) + area(truth.box) - both);

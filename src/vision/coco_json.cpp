@@ -105,7 +105,8 @@ Result<Dataset> parse_coco(std::string_view text, std::string_view name, const s
   try {
     return dataset_of(json::parse(text), images);
   } catch (const json::parse_error& error) {
-    const auto lines = std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(std::min(error.byte, text.size())), '\n');
+    const auto lines =
+        std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(std::min(error.byte, text.size())), '\n');
     return fail(ErrorCode::kCorrupt, std::string(name) + ":" + std::to_string(lines + 1) + ": not JSON here");
   } catch (const Wrong& wrong) {
     return fail(ErrorCode::kCorrupt, std::string(name) + ": " + wrong.what());

@@ -59,7 +59,8 @@ Result<Dataset> read_yolo_folder(const fs::path& folder) {
   if (dataset.images.empty()) return fail(ErrorCode::kNotFound, pictures.string() + ": has no pictures");
   std::sort(dataset.images.begin(), dataset.images.end(), [](const auto& a, const auto& b) { return a.file < b.file; });
   number_images(dataset.images);
-  std::stable_sort(dataset.images.begin(), dataset.images.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  std::stable_sort(dataset.images.begin(), dataset.images.end(),
+                   [](const auto& a, const auto& b) { return a.id < b.id; });
   return dataset;
 }
 

@@ -32,7 +32,8 @@ const char* read_detection(const json& item, Detections& detections) {
   const auto class_id = whole(item, "class_id");
   if (!class_id || *class_id < 0) return "a detection's \"class_id\" must be a whole number from 0";
   const auto confidence = number(item, "confidence");
-  if (!confidence || *confidence < 0 || *confidence > 1) return "a detection's \"confidence\" must be a number from 0 to 1";
+  if (!confidence || *confidence < 0 || *confidence > 1)
+    return "a detection's \"confidence\" must be a number from 0 to 1";
   constexpr const char* kBox = "a detection's \"box\" must be [x1, y1, x2, y2]";
   const auto box = item.find("box");
   if (box == item.end() || !box->is_array() || box->size() != 4) return kBox;
@@ -93,8 +94,8 @@ void append_coco_results(std::int64_t image_id, const Detections& detections,
     std::array<char, 256> text{};
     const int length = std::snprintf(
         text.data(), text.size(), R"(%s{"image_id":%lld,"category_id":%lld,"bbox":[%.3f,%.3f,%.3f,%.3f],"score":%.5f})",
-        out.empty() || out.back() == '[' ? "" : ",\n", static_cast<long long>(image_id), static_cast<long long>(category),
-        static_cast<double>(detection.box.x1), static_cast<double>(detection.box.y1),
+        out.empty() || out.back() == '[' ? "" : ",\n", static_cast<long long>(image_id),
+        static_cast<long long>(category), static_cast<double>(detection.box.x1), static_cast<double>(detection.box.y1),
         static_cast<double>(detection.box.width()), static_cast<double>(detection.box.height()),
         static_cast<double>(detection.confidence));
     out.append(text.data(), static_cast<std::size_t>(length));

@@ -29,7 +29,7 @@ struct CocoScore {
   double small = -1;   ///< ap50_95 of boxes up to 32² px
   double medium = -1;  ///< up to 96²
   double large = -1;
-  double recall = -1;              ///< mean over classes and thresholds, at most 100 detections
+  double recall = -1;               ///< mean over classes and thresholds, at most 100 detections
   std::vector<ClassScore> classes;  ///< those with instances, by id
 };
 

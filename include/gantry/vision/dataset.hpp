@@ -15,10 +15,10 @@
 namespace gantry::vision {
 
 struct LabelledBox {
-  Box box;              ///< pixels; fractions of the picture's sides where LabelledImage::normalized
-  int class_id = 0;     ///< index into Dataset::class_names
-  double area = 0;      ///< px²; by it boxes count as small, medium or large. 0 in normalized labels: width * height
-  bool crowd = false;   ///< a group: matches any number of detections and is no miss
+  Box box;             ///< pixels; fractions of the picture's sides where LabelledImage::normalized
+  int class_id = 0;    ///< index into Dataset::class_names
+  double area = 0;     ///< px²; by it boxes count as small, medium or large. 0 in normalized labels: width * height
+  bool crowd = false;  ///< a group: matches any number of detections and is no miss
 };
 
 struct LabelledImage {
@@ -29,9 +29,9 @@ struct LabelledImage {
 };
 
 struct Dataset {
-  std::vector<std::string> class_names;   ///< empty where the data set has none (YOLO labels)
+  std::vector<std::string> class_names;    ///< empty where the data set has none (YOLO labels)
   std::vector<std::int64_t> category_ids;  ///< of each class, for COCO results; empty: the class id
-  std::vector<LabelledImage> images;      ///< by id
+  std::vector<LabelledImage> images;       ///< by id
 };
 
 /// Lines of `class x y width height`, or `class x1 y1 x2 y2 x3 y3 …` for a polygon, whose bounding box is taken; all
@@ -39,7 +39,8 @@ struct Dataset {
 [[nodiscard]] Result<std::vector<LabelledBox>> parse_yolo_labels(std::string_view text, std::string_view name);
 
 /// `images` is the folder of the pictures that the JSON names.
-[[nodiscard]] Result<Dataset> parse_coco(std::string_view json, std::string_view name, const std::filesystem::path& images);
+[[nodiscard]] Result<Dataset> parse_coco(std::string_view json, std::string_view name,
+                                         const std::filesystem::path& images);
 
 /// `path`: a folder with `images` and `labels` inside, or a COCO JSON file whose pictures lie under `images` (empty: in
 /// the file's folder).

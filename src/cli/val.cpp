@@ -1,0 +1,288 @@
+// gantry val: how good a detector is on labelled pictures, as COCO measures it.
+#include <condition_variable>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "cli/commands.hpp"
+#include "cli/common_options.hpp"
+#include "cli/progress.hpp"
+#include "cli/summary.hpp"
+#include "gantry/core/errors.hpp"
+#include "gantry/media/source_factory.hpp"
+#include "gantry/vision/coco_eval.hpp"
+#include "gantry/vision/dataset.hpp"
+#include "gantry/vision/predictions.hpp"
+
+namespace gantry::cli {
+namespace {
+
+struct ValCommand {
+  std::string data;
+  std::string images;
+  std::string predictions;
+  std::string save_json;
+  ModelChoice model;
+  bool size_given = false;
+  float confidence = 0.001F;
+  float iou = 0.7F;
+  int max_detections = 300;
+  bool json = false;
+};
+
+/// What was found on one picture of the data set.
+struct Found {
+  int width = 0, height = 0;
+  Detections detections;
+};
+
+Frame read_picture(const std::string& file) {
+  const auto source = media::make_source({.url = file});
+  if (const auto opened = source->open(); !opened) throw MediaError(opened.error().message);
+  auto packet = source->next();
+  if (!packet) throw MediaError(packet.error().message);
+  auto* raw = std::get_if<media::RawPayload>(&packet->payload);
+  if (raw == nullptr) throw MediaError(file + ": expected a still picture");
+  Frame frame;
+  frame.image = raw->image;
+  frame.pixels = std::move(raw->pixels);
+  return frame;
+}
+
+/// Pictures through the back end, a few at a time; answers land in `found` in the data set's order.
+class Sweep {
+ public:
+  Sweep(engine::Backend& backend, const vision::Dataset& dataset, const ValCommand& command)
+      : backend_(backend), dataset_(dataset), found_(dataset.images.size()) {
+    options_.confidence = command.confidence;
+    options_.iou = command.iou;
+    options_.max_detections = command.max_detections;
+    options_.every_class = true;
+    any_shape_ = command.size_given;
+  }
+
+  std::vector<Found> run() {
+    const int most = 2 * backend_.capabilities().concurrent_batches;
+    try {
+      for (std::size_t i = 0; i < found_.size(); ++i) start(i, most);
+    } catch (...) {
+      wait_until(0);
+      throw;
+    }
+    wait_until(0);
+    if (error_) throw StartupError(error_->message);
+    return std::move(found_);
+  }
+
+  ProgressReading progress() {
+    const std::lock_guard lock(mutex_);
+    const std::chrono::duration<double> seconds = clock_.now() - start_;
+    return {done_, found_.size(), seconds.count()};
+  }
+
+ private:
+  void start(std::size_t index, int most) {
+    engine::Batch batch;
+    batch.id = index;
+    batch.entries.resize(1);
+    engine::BatchEntry& entry = batch.entries.front();
+    entry.frame = read_picture(dataset_.images[index].file.string());
+    entry.options = &options_;
+    const Image& image = entry.frame.image;
+    found_[index].width = image.width;
+    found_[index].height = image.height;
+    batch.shape = any_shape_ ? backend_.shape_for(image.width, image.height) : backend_.model().native_shape;
+    wait_until(most - 1);
+    {
+      const std::lock_guard lock(mutex_);
+      ++in_flight_;
+    }
+    backend_.enqueue(std::move(batch), [this](engine::Batch&& back, Result<void> status) {
+      const std::lock_guard lock(mutex_);
+      if (!status && !error_) error_ = status.error();
+      found_[back.id].detections = std::move(back.entries.front().detections);
+      ++done_;
+      --in_flight_;
+      answered_.notify_one();
+    });
+  }
+
+  void wait_until(int in_flight) {
+    std::unique_lock lock(mutex_);
+    answered_.wait(lock, [&] { return in_flight_ <= in_flight; });
+  }
+
+  engine::Backend& backend_;
+  const vision::Dataset& dataset_;
+  engine::DetectOptions options_;
+  bool any_shape_ = false;
+  const SteadyClock clock_;
+  const TimePoint start_ = clock_.now();
+  std::mutex mutex_;
+  std::condition_variable answered_;
+  std::vector<Found> found_;
+  std::size_t done_ = 0;
+  int in_flight_ = 0;
+  std::optional<Error> error_;
+};
+
+/// Predictions made earlier: a line's `camera` is the picture's file name without its ending.
+std::vector<Found> read_predictions(const std::string& file, const vision::Dataset& dataset) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in) throw StartupError(file + ": can't be read");
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  auto frames = vision::parse_predictions(text, file);
+  if (!frames) throw StartupError(frames.error().message);
+  std::map<std::string, vision::FramePredictions*> by_name;
+  for (auto& frame : *frames) by_name[frame.camera] = &frame;
+  std::vector<Found> found;
+  for (const auto& image : dataset.images) {
+    const auto frame = by_name.find(image.file.stem().string());
+    if (frame == by_name.end()) throw StartupError(file + ": has no line for picture " + image.file.string());
+    found.push_back({frame->second->width, frame->second->height, std::move(frame->second->detections)});
+  }
+  return found;
+}
+
+/// Categories of the data set become the model's classes, by name.
+void adopt_classes(vision::Dataset& dataset, const std::vector<std::string>& class_names, const std::string& model) {
+  if (dataset.class_names.empty()) {
+    for (const auto& image : dataset.images) {
+      for (const auto& box : image.boxes) {
+        if (static_cast<std::size_t>(box.class_id) < class_names.size()) continue;
+        throw StartupError(image.file.string() + " is labelled with class " + std::to_string(box.class_id) + ", but " +
+                           model + " has only the classes 0 to " + std::to_string(class_names.size() - 1));
+      }
+    }
+    return;
+  }
+  std::vector<int> to_model;
+  std::vector<std::int64_t> category_ids(class_names.size(), -1);
+  for (std::size_t i = 0; i < dataset.class_names.size(); ++i) {
+    const auto found = std::find(class_names.begin(), class_names.end(), dataset.class_names[i]);
+    if (found == class_names.end()) {
+      throw StartupError("the data set's category \"" + dataset.class_names[i] + "\" is no class of " + model);
+    }
+    to_model.push_back(static_cast<int>(found - class_names.begin()));
+    category_ids[static_cast<std::size_t>(to_model.back())] = dataset.category_ids[i];
+  }
+  for (auto& image : dataset.images) {
+    for (auto& box : image.boxes) box.class_id = to_model[static_cast<std::size_t>(box.class_id)];
+  }
+  dataset.class_names = class_names;
+  dataset.category_ids = std::move(category_ids);
+}
+
+void save_results(const std::string& file, const vision::Dataset& dataset, const std::vector<Found>& found) {
+  std::string text = "[";
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    vision::append_coco_results(dataset.images[i].id, found[i].detections, dataset.category_ids, text);
+  }
+  text += "]\n";
+  std::ofstream out(file, std::ios::binary);
+  out << text;
+  out.close();
+  if (!out) throw StartupError(file + ": can't be written");
+}
+
+std::string class_name(const std::vector<std::string>& names, int class_id) {
+  const auto index = static_cast<std::size_t>(class_id);
+  return index < names.size() ? names[index] : "class" + std::to_string(class_id);
+}
+
+void print_json(const vision::CocoScore& score, const std::vector<std::string>& names, std::size_t images) {
+  nlohmann::json classes = nlohmann::json::array();
+  for (const auto& one : score.classes) {
+    classes.push_back({{"class_id", one.class_id},
+                       {"class", class_name(names, one.class_id)},
+                       {"images", one.images},
+                       {"instances", one.instances},
+                       {"map50_95", one.all.ap50_95},
+                       {"map50", one.all.ap50}});
+  }
+  const nlohmann::json summary{
+      {"images", images},         {"map50_95", score.all.ap50_95}, {"map50", score.all.ap50},
+      {"map75", score.all.ap75},  {"map_small", score.small},      {"map_medium", score.medium},
+      {"map_large", score.large}, {"recall", score.recall},        {"classes", std::move(classes)}};
+  std::printf("%s\n", summary.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+}
+
+void print_table(const vision::CocoScore& score, const std::vector<std::string>& names, std::size_t images) {
+  const auto cell = [](double value) { return value < 0 ? std::string("-") : fixed(value, 4); };
+  std::vector<std::vector<std::string>> rows{{"class", "images", "boxes", "mAP50-95", "mAP50"}};
+  std::size_t instances = 0;
+  for (const auto& one : score.classes) instances += one.instances;
+  rows.push_back(
+      {"all", std::to_string(images), std::to_string(instances), cell(score.all.ap50_95), cell(score.all.ap50)});
+  for (const auto& one : score.classes) {
+    rows.push_back({class_name(names, one.class_id), std::to_string(one.images), std::to_string(one.instances),
+                    cell(one.all.ap50_95), cell(one.all.ap50)});
+  }
+  std::fputs(format_table(rows).c_str(), stdout);
+  std::printf("\nmAP50-95 by size: small %s, medium %s, large %s; mAP75 %s, recall %s\n", cell(score.small).c_str(),
+              cell(score.medium).c_str(), cell(score.large).c_str(), cell(score.all.ap75).c_str(),
+              cell(score.recall).c_str());
+}
+
+int run(const ValCommand& command) {
+  auto read = vision::read_dataset(command.data, command.images);
+  if (!read) throw StartupError(read.error().message);
+  vision::Dataset dataset = std::move(*read);
+  std::vector<Found> found;
+  std::vector<std::string> names = dataset.class_names;
+  if (command.predictions.empty()) {
+    const auto backend = open_model(command.model);
+    names = backend->model().class_names;
+    adopt_classes(dataset, names, backend->model().path);
+    Sweep sweep{*backend, dataset, command};
+    const Progress progress{"pictures", [&] { return sweep.progress(); }};
+    found = sweep.run();
+  } else {
+    found = read_predictions(command.predictions, dataset);
+  }
+  vision::CocoEvaluator evaluator;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    evaluator.add(vision::in_pixels(dataset.images[i], found[i].width, found[i].height), found[i].detections);
+  }
+  if (!command.save_json.empty()) save_results(command.save_json, dataset, found);
+  const vision::CocoScore score = evaluator.score();
+  (command.json ? print_json : print_table)(score, names, found.size());
+  return kOk;
+}
+
+}  // namespace
+
+void add_val(CLI::App& app, int& exit_code) {
+  auto command = std::make_shared<ValCommand>();
+  auto* val = app.add_subcommand("val", "Measure a detector on labelled pictures: COCO mAP");
+  val->add_option("--data", command->data, "A folder with images and labels (YOLO text) inside, or a COCO JSON file")
+      ->required();
+  val->add_option("--images", command->images, "Folder of the pictures that a COCO JSON names; default: beside it");
+  add_model_options(*val, command->model);
+  val->get_option("--imgsz")->default_str("the exported size");
+  auto* predictions = val->add_option("--predictions", command->predictions,
+                                      "Score these instead of running a model: JSON lines as detect writes them");
+  predictions->excludes(val->get_option("--model"));
+  val->add_option("--conf", command->confidence, "Leave out detections at or below this confidence")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  val->add_option("--iou", command->iou, "Of two boxes that overlap by more than this, keep the stronger")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  val->add_option("--max-det", command->max_detections, "Most detections a picture")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10000));
+  val->add_option("--save-json", command->save_json, "Write the detections in COCO's results format to this file");
+  val->add_flag("--json", command->json, "Print the scores as JSON on standard output");
+  val->footer("Example:\n  gantry val --data coco_val --model yolo11n.onnx --save-json results.json");
+  val->callback([command, val, &exit_code] {
+    command->size_given = val->count("--imgsz") > 0;
+    exit_code = run(*command);
+  });
+}
+
+}  // namespace gantry::cli
