@@ -23,9 +23,9 @@ struct Element {
   std::string path;
 
   [[nodiscard]] Element member(const char* key) const {
-    if (!value.is_object()) throw Wrong(path + ": expected an object");
+    if (!value.is_object()) throw Wrong((path.empty() ? "" : path + ": ") + "expected an object");
     const auto found = value.find(key);
-    if (found == value.end()) throw Wrong(path + ": has no \"" + key + "\"");
+    if (found == value.end()) throw Wrong((path.empty() ? "" : path + ": ") + "has no \"" + key + "\"");
     return {*found, path.empty() ? key : path + "." + key};
   }
   [[nodiscard]] double number() const {
