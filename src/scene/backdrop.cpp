@@ -43,7 +43,7 @@ Vec3 lamp_light(const std::vector<Vec3>& lamps, Vec3 at, Vec3 normal) noexcept {
     const float inv = 1 / std::sqrt(d2);
     const float facing = std::max(0.25F, dot(normal, d) * inv);
     const float spread = std::max(0.1F, d.z * inv);  // lamps shine down
-    sum += 34.0F * facing * spread / (d2 + 12);
+    sum += 95.0F * facing * spread / (d2 + 16);
   }
   return sum * Vec3{0.42F, 0.335F, 0.22F};
 }

@@ -34,7 +34,7 @@ Light make_light(double hour, Weather weather) {
       light.cloud = 1;
       light.wet = 1;
       light.rain = 1;
-      light.haze = 1.0F / 420;
+      light.haze = 1.0F / 800;
       light.headlights = true;
       break;
     case Weather::kFog:

@@ -68,7 +68,6 @@ Renderer::Renderer(const Layout& layout, const CameraMount& mount, int width, in
   tiles_x_ = (width + kTileW - 1) / kTileW;
   tiles_y_ = (height + kTileH - 1) / kTileH;
   dirty_.assign(static_cast<std::size_t>(tiles_x_ * tiles_y_), 0);
-  dirty_before_ = dirty_;
   pools_.assign(target_.shadow.size(), 0);
   still_y_.resize(target_.shadow.size());
   still_uv_.resize(target_.shadow.size() / 2);
@@ -103,7 +102,7 @@ void Renderer::mark(const Rect& r) {
 void Renderer::clear_tiles() {
   for (int ty = 0; ty < tiles_y_; ++ty) {
     for (int tx = 0; tx < tiles_x_; ++tx) {
-      if (dirty_before_[static_cast<std::size_t>(ty * tiles_x_ + tx)] == 0) continue;
+      if (dirty_[static_cast<std::size_t>(ty * tiles_x_ + tx)] == 0) continue;
       const int x0 = tx * kTileW;
       const auto n = static_cast<std::size_t>(std::min(kTileW, width_ - x0));
       for (int y = ty * kTileH; y < std::min(height_, (ty + 1) * kTileH); ++y) {
@@ -121,7 +120,6 @@ void Renderer::clear_tiles() {
       }
     }
   }
-  std::swap(dirty_, dirty_before_);
   std::fill(dirty_.begin(), dirty_.end(), std::uint8_t{0});
 }
 

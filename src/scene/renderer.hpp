@@ -86,7 +86,7 @@ class Renderer {
   std::vector<std::uint8_t> still_y_, still_uv_;
   std::vector<std::uint8_t> pools_;  ///< headlights on the road
   int tiles_x_, tiles_y_;
-  std::vector<std::uint8_t> dirty_, dirty_before_;
+  std::vector<std::uint8_t> dirty_;  ///< tiles that hold more than the backdrop
   std::vector<Drawn> drawn_;
   std::vector<ClipVertex> vertices_;
   std::vector<Corner> corners_;
