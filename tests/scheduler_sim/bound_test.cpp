@@ -176,6 +176,27 @@ TEST(Bound, UrgentCapHoldsBatchesShort) {
   EXPECT_EQ(shortest_urgent_ns(workload), 20e6);
 }
 
+TEST(Bound, KnowsThatSparseArrivalsFillNoBatch) {
+  Scenario scenario;
+  scenario.duration_s = 10;
+  scenario.shapes = {{.name = "640x384"}};
+  scenario.devices = {{.table = fixed_table("slow")}};
+  const auto devices = make_devices(scenario, 1);
+  // One frame every 5 ms with 12 ms to answer: never more than two of them fit into one batch (t(2) = 7 ms leaves room
+  // for arrivals 5 ms apart, t(3) = 8 ms only for 4 ms), so 3.5 ms a frame; every 2 ms is too often.
+  const auto every = [](VirtualNs period_ns) {
+    Workload workload;
+    workload.cameras.resize(1);
+    for (VirtualNs at = 0; at < 1000 * period_ns; at += period_ns) {
+      workload.frames.push_back({.at_ns = at, .deadline_ns = at + 12 * kMs});
+    }
+    return workload;
+  };
+  EXPECT_EQ(upper_bound(every(5 * kMs), devices, 1, Cap::kNone), 1000);
+  // 3 ms apart: two frames in 7 ms (a third would need 6 ms of room beside t(3) = 8 ms).
+  EXPECT_NEAR(upper_bound(every(3 * kMs), devices, 1, Cap::kNone), 1000 * 3 / 3.5, 5);
+}
+
 TEST(Bound, PrefersCheapFrames) {
   Scenario scenario;
   scenario.duration_s = 1;

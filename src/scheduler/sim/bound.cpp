@@ -1,9 +1,9 @@
 #include "gantry/scheduler/sim/bound.hpp"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <limits>
-#include <map>
 #include <queue>
 
 namespace gantry::scheduler::sim {
@@ -11,54 +11,62 @@ namespace gantry::scheduler::sim {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kRounding = 1e-9;  // of sums of millions of terms
 
-/// What costs do not depend on beyond this: two frames with the same shape and the same time to their deadlines cost
-/// alike.
-struct Kind {
-  int shape = 0;
-  VirtualNs allowed_ns = 0;
-  friend auto operator<=>(const Kind&, const Kind&) = default;
-};
+/// Batch sizes at which costs are told apart; in between, the next larger one stands.
+constexpr std::array kSteps{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024};
 
 /// A frame on the axis of work done: served between `from` and `until`.
 struct Job {
   double from = 0, until = 0, cost = 0;
 };
 
+/// Devices with the same table and limit.
+struct DeviceKind {
+  const DeviceModel* device = nullptr;
+  double fastest = 1;
+  double rate = 0;  ///< r_d, frames per ns of table time
+};
+
 class Relaxation {
  public:
   Relaxation(const Workload& workload, const std::vector<DeviceModel>& devices, int shapes, Cap cap)
-      : workload_(workload), devices_(devices) {
-    const double cap_ns = cap == Cap::kUrgent ? shortest_urgent_ns(workload) : kInfinity;
+      : workload_(workload),
+        devices_(devices),
+        shapes_(shapes),
+        cap_ns_(cap == Cap::kUrgent ? shortest_urgent_ns(workload) : kInfinity) {
     for (const DeviceModel& device : devices) {
-      std::vector<double>& limits = limits_ns_.emplace_back();
       double best = 0;
       for (int shape = 0; shape < shapes; ++shape) {
-        limits.push_back(cap_ns - device.cost_ns(shape, 1));
-        for (int b = 1; b <= device.max_batch(); ++b) {
-          if (device.cost_ns(shape, b) <= limits.back()) best = std::max(best, b / device.cost_ns(shape, b));
-        }
+        for (int b = 1; allowed(device, shape, b); ++b) best = std::max(best, b / device.cost_ns(shape, b));
       }
       rate_.push_back(best);
+      const auto same = std::find_if(kinds_.begin(), kinds_.end(),
+                                     [&](const DeviceKind& kind) { return kind.device->same_table(device); });
+      if (same == kinds_.end()) {
+        kinds_.push_back({&device, device.fastest(), best});
+      } else {
+        same->fastest = std::max(same->fastest, device.fastest());
+      }
     }
   }
 
   double solve() {
-    std::map<Kind, double> costs;
+    const std::vector<double> costs = costs_of_frames();
     std::vector<Job> jobs;
-    jobs.reserve(workload_.frames.size());
-    for (const WorkFrame& frame : workload_.frames) {
-      const Kind kind{frame.shape, frame.deadline_ns - frame.at_ns};
-      auto place = costs.find(kind);
-      if (place == costs.end()) place = costs.emplace(kind, cheapest(kind)).first;
-      if (place->second < kInfinity) jobs.push_back({work_by(frame.at_ns), work_by(frame.deadline_ns), place->second});
-    }
     std::vector<double> distinct;
-    for (const auto& [kind, cost] : costs) {
-      if (cost < kInfinity) distinct.push_back(cost);
+    double all_work = 0;
+    for (std::size_t i = 0; i < costs.size(); ++i) {
+      if (costs[i] == kInfinity) continue;
+      const WorkFrame& frame = workload_.frames[i];
+      jobs.push_back({work_by(frame.at_ns), work_by(frame.deadline_ns), costs[i]});
+      all_work += costs[i];
+      if (distinct.empty() || distinct.back() != costs[i]) distinct.push_back(costs[i]);
     }
     std::sort(distinct.begin(), distinct.end());
     distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
+    if (jobs.empty() || most_work(jobs, kInfinity) >= all_work * (1 - kRounding))
+      return static_cast<double>(jobs.size());
 
     double bound = 0;
     for (std::size_t k = 0; k < distinct.size(); ++k) {
@@ -69,16 +77,60 @@ class Relaxation {
   }
 
  private:
-  [[nodiscard]] double cheapest(const Kind& kind) const {
-    double cost = kInfinity;
-    for (std::size_t d = 0; d < devices_.size(); ++d) {
-      const double longest_ns = static_cast<double>(kind.allowed_ns) * devices_[d].fastest();
-      for (int b = 1; b <= devices_[d].max_batch(); ++b) {
-        const double t = devices_[d].cost_ns(kind.shape, b);
-        if (t <= longest_ns && t <= limits_ns_[d][kind.shape]) cost = std::min(cost, rate_[d] * t / b);
+  [[nodiscard]] bool allowed(const DeviceModel& device, int shape, int batch) const {
+    return batch <= device.max_batch() && device.cost_ns(shape, batch) <= cap_ns_ - device.cost_ns(shape, 1);
+  }
+
+  /// c_j, by frame; infinity for frames that nobody can answer in time.
+  [[nodiscard]] std::vector<double> costs_of_frames() const {
+    std::vector<double> costs(workload_.frames.size(), kInfinity);
+    for (int shape = 0; shape < shapes_; ++shape) {
+      std::vector<std::size_t> members;
+      VirtualNs longest_ns = 0;
+      for (std::size_t i = 0; i < costs.size(); ++i) {
+        const WorkFrame& frame = workload_.frames[i];
+        if (frame.shape != shape) continue;
+        members.push_back(i);
+        longest_ns = std::max(longest_ns, frame.deadline_ns - frame.at_ns);
+      }
+      for (const DeviceKind& kind : kinds_) lower_costs(kind, shape, members, static_cast<double>(longest_ns), costs);
+    }
+    return costs;
+  }
+
+  void lower_costs(const DeviceKind& kind, int shape, const std::vector<std::size_t>& members, double longest_ns,
+                   std::vector<double>& costs) const {
+    const std::vector<int> crowd = crowds(kind, shape, members, longest_ns);
+    for (std::size_t m = 0; m < members.size(); ++m) {
+      const WorkFrame& frame = workload_.frames[members[m]];
+      const double time_ns = static_cast<double>(frame.deadline_ns - frame.at_ns) * kind.fastest;
+      double& cost = costs[members[m]];
+      for (int b = 1; b <= crowd[m] && allowed(*kind.device, shape, b); ++b) {
+        const double t = kind.device->cost_ns(shape, b);
+        if (t > time_ns) break;
+        cost = std::min(cost, kind.rate * t / b);
       }
     }
-    return cost;
+  }
+
+  /// The largest batch that the arrivals around each frame could fill, rounded up to a step.
+  [[nodiscard]] std::vector<int> crowds(const DeviceKind& kind, int shape, const std::vector<std::size_t>& members,
+                                        double longest_ns) const {
+    std::vector<int> crowd(members.size(), 1);
+    const auto at = [&](std::size_t m) { return static_cast<double>(workload_.frames[members[m]].at_ns); };
+    for (int b = 2; allowed(*kind.device, shape, b); ++b) {
+      const double span_ns = longest_ns - kind.device->cost_ns(shape, b) / kind.fastest;
+      const auto size = static_cast<std::size_t>(b);
+      std::size_t unmarked = 0;  // first frame that no run of b arrivals has covered yet
+      for (std::size_t first = 0; first + size <= members.size(); ++first) {
+        if (at(first + size - 1) - at(first) > span_ns) continue;
+        for (std::size_t m = std::max(first, unmarked); m < first + size; ++m) crowd[m] = b;
+        unmarked = first + size;
+      }
+      if (unmarked == 0) break;
+    }
+    for (int& size : crowd) size = *std::lower_bound(kSteps.begin(), kSteps.end(), size);
+    return crowd;
   }
 
   [[nodiscard]] double work_by(VirtualNs at) const {
@@ -116,8 +168,10 @@ class Relaxation {
 
   const Workload& workload_;
   const std::vector<DeviceModel>& devices_;
-  std::vector<double> rate_;                    ///< r_d, frames per ns of table time
-  std::vector<std::vector<double>> limits_ns_;  ///< [device][shape]
+  int shapes_;
+  double cap_ns_;
+  std::vector<double> rate_;  ///< r_d, by device
+  std::vector<DeviceKind> kinds_;
 };
 
 }  // namespace

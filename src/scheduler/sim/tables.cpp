@@ -12,6 +12,7 @@ namespace gantry::scheduler::sim {
 namespace {
 
 constexpr double kPercent = 100;
+constexpr double kUrgentMisses = 0.001;
 
 bool has_urgent(const Comparison& comparison) {
   return comparison.scenario.urgent_cap;
@@ -28,29 +29,39 @@ std::string rule(std::size_t text_columns, std::size_t number_columns) {
   return line + "|\n";
 }
 
-/// In-time share of every policy and the bounds.
+/// Gives up urgent frames: what it does with the time is no better schedule.
+bool forsakes_urgent(const PolicyResult& policy) {
+  return policy.miss_rate(true) > kUrgentMisses;
+}
+
+/// In-time share of every policy and the bounds. The best of those that keep their urgent frames is bold.
 std::string goodput_table(const std::vector<Comparison>& comparisons) {
   const std::vector<PolicyResult>& policies = comparisons.front().policies;
   std::vector<std::string> head{"scenario", "load %"};
   for (const PolicyResult& policy : policies) head.push_back(policy.policy);
-  head.insert(head.end(), {"bound", "first / bound"});
+  head.insert(head.end(), {"bound", "under the urgent cap", policies.front().policy + " / bound"});
   std::string out = join_row(head) + rule(1, head.size() - 1);
   for (const Comparison& comparison : comparisons) {
     double best = 0;
-    for (const PolicyResult& policy : comparison.policies) best = std::max(best, policy.goodput());
+    for (const PolicyResult& policy : comparison.policies) {
+      if (!forsakes_urgent(policy)) best = std::max(best, policy.goodput());
+    }
     std::vector<std::string> row{comparison.scenario.full_name(), fmt::format("{:.0f}", kPercent * comparison.load)};
     for (const PolicyResult& policy : comparison.policies) {
       const double goodput = policy.goodput();
       const std::string text = fmt::format("{:.2f}", kPercent * goodput);
-      row.push_back(goodput >= best ? "**" + text + "**" : text);
+      const char* format = forsakes_urgent(policy) ? "{} †" : (goodput >= best ? "**{}**" : "{}");
+      row.push_back(fmt::format(fmt::runtime(format), text));
     }
-    std::string bound = fmt::format("{:.2f}", kPercent * comparison.bound);
-    if (has_urgent(comparison)) bound += fmt::format(" (cap {:.2f})", kPercent * comparison.capped_bound);
-    row.push_back(bound);
+    row.push_back(fmt::format("{:.2f}", kPercent * comparison.bound));
+    row.push_back(has_urgent(comparison) ? fmt::format("{:.2f}", kPercent * comparison.capped_bound) : "");
     row.push_back(fmt::format("{:.2f}", kPercent * comparison.policies.front().goodput() / comparison.capped_bound));
     out += join_row(row);
   }
-  return out;
+  return out +
+         "\n† misses more than 0.1 % of its urgent frames, and spends their time on others. The last column is over "
+         "the "
+         "bound under the urgent cap where there is one.\n";
 }
 
 /// One figure of every policy, where `shown` says that it means something.

@@ -2,13 +2,16 @@
 // An upper bound on the frames that any schedule can answer in time, even one that knows every arrival and every change
 // of the devices' speed beforehand.
 //
-// A batch of b frames costs t(b) of table time, so each of its frames pays t(b)/b. If the batch is to end inside the
-// deadline of every frame in it that counts, t(b) <= D * s, D being the time from that frame's arrival to its deadline
-// and s the device's highest speed; frame j therefore pays at least
-//     c_j = min over devices d and b with t_d(b) <= D_j s_d   of   r_d t_d(b) / b
+// A batch of b frames costs t(b) of table time, so each of its frames pays t(b)/b. Let s be the device's highest speed
+// and D_j the time from frame j's arrival to its deadline. If j's batch is to end inside j's deadline, t(b) <= s D_j.
+// All frames that count in it have arrived by its start and have deadlines past its end, so their arrivals lie within
+// D - t(b)/s of each other, D being the longest D_j of their shape: there must be b consecutive arrivals of the shape,
+// j among them, that close. Frame j therefore pays at least
+//     c_j = min over devices d, and b with t_d(b) <= s_d D_j and b such arrivals around j,   of   r_d t_d(b) / b
 // where r_d, the frames per table second of device d at its best batch and shape, makes devices of unlike speed one
-// currency. The devices' work r_d * (table time worked off) is added up into one machine W(t). The relaxation then
-// forgets that batches are whole, uninterrupted, and start when their last frame has arrived:
+// currency. (Of the number of arrivals, rounded up to a few steps; that only lowers c_j.) The devices' work
+// r_d * (table time worked off) is added up into one machine W(t). The relaxation then forgets that batches are whole,
+// uninterrupted, and start when their last frame has arrived:
 //     maximise   sum x_j    subject to    0 <= x_j <= 1,   work c_j x_j done between arrival and deadline of j,
 //                                         total work done by time t never above W(t).
 // The work that can be done for a set S of frames, f(S), is found exactly by serving the earliest deadline first on W;

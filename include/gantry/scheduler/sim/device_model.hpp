@@ -22,6 +22,7 @@ class DeviceModel {
   [[nodiscard]] int max_batch() const noexcept { return max_batch_; }
   /// Table time of a batch in ns. @pre 1 <= batch <= max_batch(), shape an index into Scenario::shapes
   [[nodiscard]] double cost_ns(int shape, int batch) const noexcept { return cost_ns_[shape][batch]; }
+  [[nodiscard]] bool same_table(const DeviceModel& other) const noexcept { return cost_ns_ == other.cost_ns_; }
   /// When a batch started at `start` ends. @pre the device is up then, and stays up: see faults()
   [[nodiscard]] VirtualNs finish(VirtualNs start, double cost_ns) const noexcept;
   /// Table time that the device works off by `at`, in ns, since the start of the run.
