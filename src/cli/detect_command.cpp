@@ -11,6 +11,8 @@
 #include "cli/summary.hpp"
 #include "gantry/app/offline.hpp"
 #include "gantry/core/errors.hpp"
+#include "gantry/media/annotated_video_writer.hpp"
+#include "gantry/scene/source.hpp"
 #include "gantry/sinks/jsonl.hpp"
 
 namespace gantry::cli {
@@ -21,30 +23,69 @@ struct DetectCommand {
   ModelChoice model;
   DetectChoice detect;
   std::string json_out;
+  std::string save;
   std::string transport = "tcp";
   std::uint64_t max_frames = 0;
   bool json = false;
 };
 
-/// Results of all inputs into one file of JSON lines.
+/// Results of all inputs into one file of JSON lines, and each input's pictures into an annotated video.
 class DetectOutput final : public app::OfflineOutput {
  public:
-  DetectOutput(const std::string& json_out, const std::vector<std::string>& class_names) : class_names_(class_names) {
-    if (!json_out.empty()) lines_.emplace(json_out, sinks::LineFile::Mode::kReplace);
+  DetectOutput(const DetectCommand& command, const std::vector<app::OfflineInput>& inputs,
+               const std::vector<std::string>& class_names)
+      : class_names_(class_names), videos_(inputs.size()) {
+    if (!command.json_out.empty()) lines_.emplace(command.json_out, sinks::LineFile::Mode::kReplace);
+    if (!command.save.empty()) save_paths_ = save_paths(command.save, inputs);
   }
-  void opened(std::size_t /*input*/, const media::StreamInfo& /*stream*/) override {}
-  void frame(std::size_t /*input*/, const sinks::FrameResult& result, const Frame& /*frame*/) override {
+
+  void opened(std::size_t input, const media::StreamInfo& stream) override {
+    if (save_paths_.empty()) return;
+    media::ClipOptions options;
+    if (stream.frame_rate > 0) options.frame_rate = stream.frame_rate;
+    if (stream.time_base_num > 0) {
+      options.time_base_num = stream.time_base_num;
+      options.time_base_den = stream.time_base_den;
+    }
+    videos_[input] = std::make_unique<media::AnnotatedVideoWriter>(save_paths_[input], class_names_, options);
+  }
+
+  void frame(std::size_t input, const sinks::FrameResult& result, const Frame& frame) override {
+    if (videos_[input]) require(videos_[input]->write(frame.image, frame.pts, result.detections));
     if (!lines_) return;
     const std::lock_guard lock{mutex_};
     line_.clear();
     sinks::append_jsonl(result, class_names_, line_);
-    if (const auto written = lines_->write(line_); !written) throw StartupError(written.error().message);
+    require(lines_->write(line_));
   }
-  void closed(std::size_t /*input*/) override {}
+
+  void closed(std::size_t input) override {
+    if (videos_[input]) require(videos_[input]->finish());
+  }
 
  private:
+  static void require(const Result<void>& done) {
+    if (!done) throw StartupError(done.error().message);
+  }
+
+  /// One input: the file itself. Several: NAME.mp4 of each in the folder that `save` names.
+  static std::vector<std::string> save_paths(const std::string& save, const std::vector<app::OfflineInput>& inputs) {
+    namespace fs = std::filesystem;
+    for (const auto& input : inputs)
+      if (input.pictures) throw StartupError(input.url + ": --save makes videos of videos; leave it out for pictures");
+    std::error_code error;
+    const bool folder = inputs.size() > 1 || fs::is_directory(save, error);
+    if (folder && !fs::is_directory(save, error) && !fs::create_directories(save, error))
+      throw StartupError(save + ": this folder can't be made, and several inputs need one: " + error.message());
+    std::vector<std::string> paths;
+    for (const auto& input : inputs) paths.push_back(folder ? (fs::path{save} / (input.name + ".mp4")).string() : save);
+    return paths;
+  }
+
   const std::vector<std::string>& class_names_;
-  std::mutex mutex_;  // inputs write at the same time
+  std::vector<std::string> save_paths_;
+  std::vector<std::unique_ptr<media::AnnotatedVideoWriter>> videos_;  // each is its input's thread's
+  std::mutex mutex_;                                                  // what follows: inputs write at the same time
   std::string line_;
   std::optional<sinks::LineFile> lines_;
 };
@@ -126,6 +167,7 @@ int run(const DetectCommand& command) {
                               interrupted = true;
                               if (auto* job = running.load()) job->stop();
                             }};
+  scene::register_scene_sources();
   media::SourceConfig like;
   like.transport = command.transport == "udp" ? media::Transport::kUdp : media::Transport::kTcp;
   auto inputs = make_inputs(command.inputs, like);
@@ -134,7 +176,8 @@ int run(const DetectCommand& command) {
   options.detect = resolve(command.detect, backend->model());
   options.max_frames = command.max_frames;
   options.make_decoder = [] { return media::make_ffmpeg_decoder({.threads = 1}); };
-  DetectOutput output{command.json_out, backend->model().class_names};
+  options.keep_pixels = !command.save.empty();
+  DetectOutput output{command, inputs, backend->model().class_names};
   const SteadyClock clock;
   app::OfflineJob job{*backend, clock, std::move(options)};
   running = &job;
@@ -165,6 +208,7 @@ void add_detect(CLI::App& app, int& exit_code) {
   add_model_options(*detect, command->model);
   detect->add_option("--json-out", command->json_out,
                      "Write one JSON object a frame to this file; - is standard output");
+  detect->add_option("--save", command->save, "Write an annotated MP4; for several inputs, a folder of them");
   add_detect_options(*detect, command->detect);
   detect->add_option("--max-frames", command->max_frames, "Stop each input after this many frames; 0 takes all")
       ->capture_default_str();

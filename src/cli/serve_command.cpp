@@ -11,6 +11,7 @@
 #include "cli/status_report.hpp"
 #include "gantry/app/system.hpp"
 #include "gantry/core/errors.hpp"
+#include "gantry/scene/source.hpp"
 #include "gantry/sinks/jsonl.hpp"
 
 namespace gantry::cli {
@@ -78,6 +79,7 @@ void reload(const std::string& path, app::System& system, Log& log, sinks::Jsonl
 int run(const ServeCommand& command) {
   Requests requests;
   const SignalWatch signals{{SIGINT, SIGTERM, SIGHUP}, [&](int number) { requests.signal(number); }};
+  scene::register_scene_sources();
   const auto config = config::load_file(command.config);
   if (command.json && config.results.jsonl == "-")
     throw ConfigError("--json and results.jsonl \"-\" both want standard output; give results.jsonl a file or \"\"");
