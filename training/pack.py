@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Pack a data set into a few large files, so that training reads it at once and a copy to a GPU machine is one transfer.
 
-usage: pack.py DATASET_DIR OUT_DIR [--tier1-only] [--chunk-mb 50] [--name NAME]
+usage: pack.py DATASET_DIR OUT_DIR [--tier1-only] [--chunk-mb 50] [--name NAME] [--max-side 640]
 
 DATASET_DIR holds images/{train,val}/*.jpg, labels/{train,val}/*.txt (YOLO: class xc yc w h, normalised) and, optionally,
 ignore/{train,val}/*.txt (xc yc w h of regions whose background is unknown), per_image.json ({stem: {labelled_classes}})
@@ -12,9 +12,25 @@ import argparse
 import json
 import pathlib
 
+import cv2
+import numpy as np
+
+JPEG_QUALITY = 90
+
 
 def rows_of(path):
     return [[float(v) for v in line.split()] for line in path.read_text().splitlines() if line.strip()] if path.exists() else []
+
+
+def shrink(data, max_side):
+    """The JPEG itself where it is small enough, else one of `max_side` pixels on its longer side."""
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    scale = max_side / max(picture.shape[:2])
+    if scale >= 1:
+        return data
+    size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
 
 
 def main():
@@ -23,7 +39,8 @@ def main():
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--tier1-only", action="store_true", help="leave out sources whose provenance tier is 2")
     parser.add_argument("--chunk-mb", type=float, default=50)
-    parser.add_argument("--name", default="data")
+    parser.add_argument("--name", default="data", help="of the files, and the source of pictures whose stem names none")
+    parser.add_argument("--max-side", type=int, help="pixels; larger pictures are stored at this size")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
 
@@ -50,6 +67,8 @@ def main():
             if args.tier1_only and sources.get(source, {}).get("provenance_tier", 1) != 1:
                 continue
             data = image.read_bytes()
+            if args.max_side:
+                data = shrink(data, args.max_side)
             if blob and len(blob) + len(data) > args.chunk_mb * 1e6:
                 flush()
             rows.append(
