@@ -58,8 +58,9 @@ std::string redact_url(std::string_view url) {
   const std::size_t at = end_of_user(rest);
   if (at != rest.npos) {
     const std::size_t colon = rest.substr(0, at).find(':');
-    out += rest.substr(0, std::min(colon, at));
-    if (colon != rest.npos) out += ":***";
+    // A user without a password is often a token.
+    if (colon != rest.npos) out += std::string(rest.substr(0, colon)) + ":";
+    out += "***";
     rest = rest.substr(at);
   }
   const std::size_t query = rest.find('?');
