@@ -1,5 +1,6 @@
 #include "gantry/engine/graph/model.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -51,7 +52,7 @@ engine::InputShape native_shape(const Graph& graph) {
                      ", not pictures [batch, 3, height, width]");
   const auto sizes = parse_ints(metadata(graph, "imgsz"));
   engine::InputShape shape{kDefaultSide, kDefaultSide};
-  if (sizes && sizes->size() == 2) shape = {sizes->at(1), sizes->at(0)};
+  if (sizes && sizes->size() == 2 && std::min(sizes->at(0), sizes->at(1)) > 0) shape = {sizes->at(1), sizes->at(0)};
   if (dims[2] > 0) shape.height = static_cast<int>(dims[2]);
   if (dims[3] > 0) shape.width = static_cast<int>(dims[3]);
   return shape;

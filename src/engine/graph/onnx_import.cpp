@@ -193,6 +193,12 @@ class Importer {
       return;
     }
     while (!node.inputs.empty() && node.inputs.back().empty()) node.inputs.pop_back();
+    const Operator& op = *find_operator(node.op);
+    const bool complete =
+        node.inputs.size() >= op.min_inputs && node.inputs.size() <= op.max_inputs &&
+        std::none_of(node.inputs.begin(), node.inputs.begin() + static_cast<std::ptrdiff_t>(op.min_inputs),
+                     [](const std::string& input) { return input.empty(); });
+    if (!complete) fail(node.op + " '" + node.name + "' has " + std::to_string(node.inputs.size()) + " inputs");
     pending_.push_back(std::move(node));
   }
 

@@ -25,17 +25,31 @@ std::vector<std::string> supported_operators() {
   return names;
 }
 
+namespace {
+
+/// Sizes that damage makes: negative, empty where a map is meant, or beyond what any picture needs.
+void require_sane(const Call& call, const Known& result) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 31;
+  std::int64_t count = 1;
+  for (const std::int64_t d : result.dims) {
+    if (d < 0 || (d > 0 && count > kMost / d))
+      call.fail("computes a tensor of the impossible size " + to_string(result.dims));
+    count *= d;
+  }
+  if (count == 0 && result.is_float && result.dims.size() == 4)
+    call.fail("computes an empty map " + to_string(result.dims));
+}
+
+}  // namespace
+
 std::vector<Known> infer_node(const Call& call, std::span<const Known* const> in) {
   const Operator* op = find_operator(call.node.op);
   if (op == nullptr) call.fail("the operator is not supported");
-  if (in.size() < op->min_inputs || in.size() > op->max_inputs)
-    call.fail("has " + std::to_string(in.size()) + " inputs");
-  for (std::size_t i = 0; i < op->min_inputs; ++i)
-    if (in[i] == nullptr) call.fail("input " + std::to_string(i) + " is left out");
   std::vector<Known> out = op->infer(call, in);
   if (out.size() < call.node.outputs.size())
     call.fail("has " + std::to_string(call.node.outputs.size()) + " outputs where it computes " +
               std::to_string(out.size()));
+  for (const Known& result : out) require_sane(call, result);
   return out;
 }
 

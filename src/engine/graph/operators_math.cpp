@@ -213,6 +213,8 @@ void compute_matmul(const Call& /*call*/, Values in, Out out) {
 std::vector<Known> infer_conv(const Call& call, In in) {
   const Dims& x = in[0]->dims;
   const Dims& w = in[1]->dims;
+  if (!in[0]->is_float || !in[1]->is_float || (in.size() > 2 && in[2] != nullptr && !in[2]->is_float))
+    call.fail("needs float tensors");
   if (w.size() != 4) call.fail("has weights of size " + to_string(w) + "; only two-dimensional ones are supported");
   const std::int64_t groups = call.node.integer("group", 1);
   const Window win = window_of(call, x, w[2], w[3]);
@@ -349,7 +351,7 @@ std::vector<Known> infer_batch_norm(const Call& call, In in) {
   if (call.node.outputs.size() > 1) call.fail("is in training mode; export in evaluation mode");
   if (in[0]->dims.size() < 2) call.fail("needs at least two dimensions");
   for (std::size_t i = 1; i < 5; ++i)
-    if (in[i]->dims != Dims{in[0]->dims[1]}) call.fail("has parameters of the wrong size");
+    if (!in[i]->is_float || in[i]->dims != Dims{in[0]->dims[1]}) call.fail("has parameters of the wrong size");
   return infer_unary(call, in);
 }
 void compute_batch_norm(const Call& call, Values in, Out out) {
@@ -384,6 +386,7 @@ std::vector<Known> infer_max_pool(const Call& call, In in) {
   const std::int64_t h = length(x[2], win.top, win.bottom, (win.kernel_h - 1) * win.dilation_h + 1, win.stride_h);
   const std::int64_t w = length(x[3], win.left, win.right, (win.kernel_w - 1) * win.dilation_w + 1, win.stride_w);
   if (h < 1 || w < 1) call.fail("is larger than its input " + to_string(x));
+  if (!in[0]->is_float) call.fail("needs a float tensor");
   return {{{x[0], x[1], h, w}, true, nullptr}};
 }
 void compute_max_pool(const Call& call, Values in, Out out) {
@@ -412,7 +415,7 @@ void compute_max_pool(const Call& call, Values in, Out out) {
 /// Whole-number enlargement, the only kind that detectors use.
 std::vector<Known> infer_resize(const Call& call, In in) {
   const Dims& x = in[0]->dims;
-  if (x.size() != 4) call.fail("isn't two-dimensional");
+  if (x.size() != 4 || !in[0]->is_float) call.fail("needs a float map");
   if (call.node.text("mode", "nearest") != "nearest")
     call.fail("mode '" + call.node.text("mode", "") + "'; only nearest");
   const std::string where = call.node.text("coordinate_transformation_mode", "half_pixel");
@@ -439,7 +442,7 @@ std::vector<Known> infer_resize(const Call& call, In in) {
                 "; only whole factors of height and width are supported");
     y[i] = x[i] * static_cast<std::int64_t>(factor);
   }
-  return {{y, in[0]->is_float, nullptr}};
+  return {{y, true, nullptr}};
 }
 void compute_resize(const Call& /*call*/, Values in, Out out) {
   const Dims& x = in[0]->dims;

@@ -356,7 +356,7 @@ std::vector<Known> infer_range(const Call& call, In in) {
   const double step = scalar(call, *in[2]);
   if (step == 0) call.fail("has step 0");
   const double count = std::ceil((scalar(call, *in[1]) - scalar(call, *in[0])) / step);
-  if (count > 1e8) call.fail("is too long");
+  if (!(count < 1e9)) call.fail("is too long");
   return {like(*in[0], {static_cast<std::int64_t>(std::max(0.0, count))})};
 }
 void compute_range(const Call& /*call*/, Values in, Out out) {

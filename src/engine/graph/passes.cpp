@@ -28,6 +28,8 @@ void remove_dead(Graph& graph) {
 }
 
 class Specialiser {
+  static constexpr std::int64_t kLargestConstant = std::int64_t{1} << 24;  // elements; anchors need 2^16
+
  public:
   Specialiser(const Graph& from, const Dims& input) : from_(from) {
     result_.graph = from;
@@ -79,6 +81,9 @@ class Specialiser {
     }
     const std::vector<Known> out = infer_node(call, pointers);
     if (foldable || node.op == "Shape") {
+      for (const Known& result : out)
+        if (element_count(result.dims) > kLargestConstant)
+          call.fail("computes a constant of " + to_string(result.dims));
       fold(call, known);
       return;
     }
@@ -126,8 +131,12 @@ bool fold_one(Graph& graph, Node& conv, const Node& norm) {
   for (std::size_t i = 0; i < 4; ++i) p[i] = graph.constant(norm.inputs.at(i + 1));
   if (weights == nullptr || (has_bias && bias == nullptr) || weights->dims.empty()) return false;
   const auto channels = static_cast<std::size_t>(weights->dims[0]);
-  for (const Tensor* parameter : p)
-    if (parameter == nullptr || parameter->floats().size() != channels) return false;
+  const auto fits = [channels](const Tensor* parameter) {
+    return parameter != nullptr && parameter->is_float() && parameter->floats().size() == channels;
+  };
+  if (!weights->is_float() || channels == 0 || (has_bias && !fits(bias)) ||
+      !std::all_of(std::begin(p), std::end(p), fits))
+    return false;
   Tensor folded = *weights;
   Tensor shift = Tensor::zeros({weights->dims[0]}, true);
   const std::size_t taps = folded.floats().size() / channels;
