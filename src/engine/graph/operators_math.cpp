@@ -11,11 +11,17 @@
 namespace gantry::graph {
 
 Window window_of(const Call& call, const Dims& in, std::int64_t kernel_h, std::int64_t kernel_w) {
+  constexpr std::int64_t kLargest = 1 << 15;  // pixels: beyond any picture, far from overflow
   const auto strides = call.node.integers("strides", {1, 1});
   const auto dilations = call.node.integers("dilations", {1, 1});
   auto pads = call.node.integers("pads", {0, 0, 0, 0});
   if (in.size() != 4 || strides.size() != 2 || dilations.size() != 2 || pads.size() != 4)
     call.fail("isn't two-dimensional; only [batch, channels, height, width] is supported");
+  if (std::min({kernel_h, kernel_w, strides[0], strides[1], dilations[0], dilations[1]}) < 1 ||
+      *std::min_element(pads.begin(), pads.end()) < 0 ||
+      std::max({kernel_h, kernel_w, strides[0], strides[1], dilations[0], dilations[1],
+                *std::max_element(pads.begin(), pads.end())}) > kLargest)
+    call.fail("has a kernel, stride, dilation or padding out of range");
   const std::array<std::int64_t, 2> kernel{kernel_h, kernel_w};
   const std::string mode = call.node.text("auto_pad", "NOTSET");
   if (mode == "SAME_UPPER" || mode == "SAME_LOWER") {
@@ -32,9 +38,6 @@ Window window_of(const Call& call, const Dims& in, std::int64_t kernel_h, std::i
   } else if (mode != "NOTSET") {
     call.fail("auto_pad '" + mode + "' is not supported");
   }
-  if (std::min({kernel_h, kernel_w, strides[0], strides[1], dilations[0], dilations[1]}) < 1 ||
-      *std::min_element(pads.begin(), pads.end()) < 0)
-    call.fail("has a kernel, stride, dilation or padding out of range");
   return {kernel_h, kernel_w, strides[0], strides[1], dilations[0], dilations[1], pads[0], pads[1], pads[2], pads[3]};
 }
 

@@ -66,8 +66,8 @@ std::vector<Known> infer_reshape(const Call& call, In in) {
     }
     if (to[i] == -1 && open < 0) {
       open = static_cast<std::ptrdiff_t>(i);
-    } else {
-      known *= to[i];
+    } else if (__builtin_mul_overflow(known, to[i], &known)) {
+      call.fail("can't make " + to_string(target) + " of " + to_string(from));
     }
   }
   const std::int64_t count = element_count(from);
@@ -248,8 +248,9 @@ std::vector<Known> infer_split(const Call& call, In in) {
   for (const std::int64_t size : sizes) {
     Dims dims = in[0]->dims;
     dims[axis] = size;
+    if (size < 0 || size > whole)
+      call.fail("splits " + std::to_string(whole) + " into a part of " + std::to_string(size));
     sum += size;
-    if (size < 0) call.fail("splits into negative parts");
     out.push_back(like(*in[0], dims));
   }
   if (sum != whole) call.fail("splits " + std::to_string(whole) + " into parts that make " + std::to_string(sum));
