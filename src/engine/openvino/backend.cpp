@@ -58,7 +58,8 @@ class OpenVinoBackend final : public Backend {
   ModelInfo info_;
   std::size_t worker_count_ = 1;
 
-  mutable std::mutex compile_mutex_;  ///< guards detector_, runners_, profiles_
+  std::mutex compile_mutex_;         ///< guards detector_; held while a shape compiles
+  mutable std::mutex shapes_mutex_;  ///< guards runners_ and profiles_; never held for long, so ready shapes run on
   std::map<InputShape, Runners> runners_;
   std::map<std::pair<InputShape, int>, Profile> profiles_;
 
@@ -113,7 +114,7 @@ Capabilities OpenVinoBackend::capabilities() const {
 }
 
 std::vector<Profile> OpenVinoBackend::profiles() const {
-  const std::lock_guard lock(compile_mutex_);
+  const std::lock_guard lock(shapes_mutex_);
   std::vector<Profile> result;
   for (const auto& [key, profile] : profiles_) result.push_back(profile);
   return result;
@@ -141,9 +142,14 @@ ov::AnyMap OpenVinoBackend::compile_options() const {
 }
 
 OpenVinoBackend::Runners& OpenVinoBackend::runners_for(InputShape shape) {
-  const std::lock_guard lock(compile_mutex_);
-  const auto found = runners_.find(shape);
-  if (found != runners_.end()) return found->second;
+  const auto ready = [&]() -> Runners* {
+    const std::lock_guard lock(shapes_mutex_);
+    const auto found = runners_.find(shape);
+    return found == runners_.end() ? nullptr : &found->second;
+  };
+  if (Runners* found = ready()) return *found;
+  const std::lock_guard compiling(compile_mutex_);
+  if (Runners* found = ready()) return *found;  // somebody else was first
   if (shape != info_.native_shape && !info_.any_shape) {
     throw ModelError(options_.path + " can't run at " + std::to_string(shape.width) + "x" +
                      std::to_string(shape.height));
@@ -157,6 +163,7 @@ OpenVinoBackend::Runners& OpenVinoBackend::runners_for(InputShape shape) {
                                                static_cast<int>(info_.class_names.size())));
   }
   detector_.reset();  // the compiled model has its own copy of the weights
+  const std::lock_guard lock(shapes_mutex_);
   return runners_.emplace(shape, std::move(runners)).first->second;
 }
 
@@ -170,7 +177,7 @@ void OpenVinoBackend::prepare(InputShape shape, int max_batch) {
                      std::to_string(shape.height) + ": " + error.what());
   }
   for (Profile& profile : measure_latency(*this, shape, std::min(max_batch, info_.max_batch))) {
-    const std::lock_guard lock(compile_mutex_);
+    const std::lock_guard lock(shapes_mutex_);
     profiles_[{shape, profile.batch}] = profile;
   }
 }
