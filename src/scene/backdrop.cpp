@@ -148,7 +148,7 @@ Backdrop::Backdrop(const Layout& layout, const Camera& camera, const Light& ligh
     ClipVertex v[3];
     for (int i = 0; i < 3; ++i) v[i] = {camera.to_camera(t.corner[i]), film.develop(colour[i])};
     clip_triangle(camera, v[0], v[1], v[2], [&](const Corner& a, const Corner& b, const Corner& c) {
-      for (int s = 0; s < kSamples; ++s) draw_triangle(target, s, a, b, c, 1, false);
+      draw_triangle(target, a, b, c, {}, 1, false);
     });
   }
 

@@ -90,7 +90,7 @@ std::array<Vec3, kRing> ring(const Station& s, float half_length, float half_wid
            {x, 0, s.top + 0.03F}}};
 }
 
-void loft(Mesh& mesh, std::span<const Station> stations, const BodySize& size, float sill) {
+void loft(Mesh& mesh, std::span<const Station> stations, const BodySize& size, float sill, bool far) {
   const auto half_length = static_cast<float>(size.length / 2);
   const auto half_width = static_cast<float>(size.width / 2);
   const int count = static_cast<int>(stations.size());
@@ -105,18 +105,24 @@ void loft(Mesh& mesh, std::span<const Station> stations, const BodySize& size, f
     };
     return normalised(cross(at(i, j + 1) - at(i, j - 1), at(i + 1, j) - at(i - 1, j)));
   };
+  // From afar the curve of the door and of the roof are flat.
+  const std::array<int, kRing> steps =
+      far ? std::array<int, kRing>{0, 2, 3, 4, 6} : std::array<int, kRing>{0, 1, 2, 3, 4, 5, 6};
+  const int panels = far ? 4 : 6;
   for (const float side : {1.0F, -1.0F}) {
     for (int i = 0; i + 1 < count; ++i) {
       const Part part = stations[static_cast<std::size_t>(i)].part;
-      for (int j = 0; j + 1 < kRing; ++j) {
+      for (int panel = 0; panel < panels; ++panel) {
+        const int j = steps[static_cast<std::size_t>(panel)];
+        const int above = steps[static_cast<std::size_t>(panel + 1)];
         Material material = Material::kPaint;
         if (j == 3 && (part & kSideGlass) != 0) material = Material::kGlass;
         if (j >= 4 && (part & kTopGlass) != 0) material = Material::kGlass;
         if (j == 3 && part == kTopGlass) material = Material::kGlass;
-        if (j == 0) material = Material::kTrim;
+        if (j == 0 && !far) material = Material::kTrim;
         const auto first = static_cast<std::uint16_t>(mesh.vertices.size());
         const int is[4] = {i, i + 1, i + 1, i};
-        const int js[4] = {j, j, j + 1, j + 1};
+        const int js[4] = {j, j, above, above};
         for (int k = 0; k < 4; ++k) {
           Vec3 p = rings[static_cast<std::size_t>(is[k])][static_cast<std::size_t>(js[k])];
           Vec3 n = normal(is[k], js[k]);
@@ -161,26 +167,26 @@ Mesh car_mesh(BodyKind kind, bool far) {
   float sill = 0.22F;
   switch (kind) {
     case BodyKind::kHatchback:
-      loft(mesh, kHatchback, size, sill);
+      loft(mesh, kHatchback, size, sill, far);
       nose = 0.60F;
       tail = 0.92F;
       break;
     case BodyKind::kSuv:
       radius = 0.37F;
       sill = 0.28F;
-      loft(mesh, kSuv, size, sill);
+      loft(mesh, kSuv, size, sill, far);
       nose = 0.76F;
       tail = 0.98F;
       break;
     case BodyKind::kVan:
       radius = 0.35F;
       sill = 0.28F;
-      loft(mesh, kVan, size, sill);
+      loft(mesh, kVan, size, sill, far);
       nose = 0.80F;
       tail = 1.15F;
       break;
     default:
-      loft(mesh, kSedan, size, sill);
+      loft(mesh, kSedan, size, sill, far);
       break;
   }
   const float e = 0.015F;  // how far applied parts stand off the skin
@@ -246,7 +252,7 @@ Mesh car_mesh(BodyKind kind, bool far) {
          {size.length / 2 - size.front_overhang, size.length / 2 - size.front_overhang - size.wheelbase}) {
       const auto x = static_cast<float>(axle);
       // The dark arch above the tyre, then the wheel.
-      const int n = far ? 6 : 10;
+      const int n = far ? 4 : 10;
       for (int i = 0; i < n; ++i) {
         const auto at = [&](int k) {
           const double a = kPi * k / n;
@@ -260,7 +266,11 @@ Mesh car_mesh(BodyKind kind, bool far) {
           mesh.triangle(at(i), at(i + 1), c, Material::kTrim);
         }
       }
-      mesh.wheel({x, s * (w - 0.10F), radius}, radius, 0.24F, far ? 8 : 12);
+      if (far) {
+        mesh.wheel_face({x, s * (w - 0.10F), radius}, radius, 0.24F, 8);
+      } else {
+        mesh.wheel({x, s * (w - 0.10F), radius}, radius, 0.24F, 12);
+      }
     }
   }
   const auto h = static_cast<float>(size.height);

@@ -7,7 +7,12 @@ namespace {
 void axle(Mesh& mesh, float x, float half_width, float radius, bool twin, bool far) {
   for (const float s : {1.0F, -1.0F}) {
     const float width = twin ? 0.5F : 0.30F;
-    mesh.wheel({x, s * (half_width - width / 2 - 0.02F), radius}, radius, width, far ? 8 : 12);
+    const Vec3 centre{x, s * (half_width - width / 2 - 0.02F), radius};
+    if (far) {
+      mesh.wheel_face(centre, radius, width, 8);
+    } else {
+      mesh.wheel(centre, radius, width, 12);
+    }
   }
 }
 

@@ -195,7 +195,10 @@ const Mesh& body_mesh(BodyKind kind, float stride, bool far) {
     Library() {
       for (int k = 0; k < kBodyKindCount; ++k) {
         for (int p = 0; p < kPhases; ++p) {
-          for (const bool coarse : {false, true}) meshes.push_back(make(static_cast<BodyKind>(k), p, coarse));
+          for (const bool coarse : {false, true}) {
+            meshes.push_back(make(static_cast<BodyKind>(k), p, coarse));
+            meshes.back().weld();
+          }
         }
       }
     }

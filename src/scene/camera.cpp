@@ -29,7 +29,7 @@ Vec3 Camera::ray(float u, float v) const noexcept {
   float x = xd;
   float y = yd;
   for (int i = 0; i < 6; ++i) {
-    const float r2 = std::fmin(x * x + y * y, 1.2F);
+    const float r2 = std::min(x * x + y * y, 1.2F);
     const float k = 1 + r2 * (k1_ + r2 * k2_);
     x = xd / k;
     y = yd / k;

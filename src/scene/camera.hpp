@@ -1,5 +1,6 @@
 #pragma once
 // A pinhole camera with radial distortion that looks at the road plane z = 0. Immutable after construction.
+#include <algorithm>
 #include <array>
 
 #include "gantry/core/detection.hpp"
@@ -22,7 +23,7 @@ class Camera {
     const float inv = 1 / camera.z;
     float x = camera.x * inv;
     float y = camera.y * inv;
-    const float r2 = std::fmin(x * x + y * y, 1.2F);
+    const float r2 = std::min(x * x + y * y, 1.2F);
     const float k = 1 + r2 * (k1_ + r2 * k2_);
     u = centre_x_ + focal_ * x * k;
     v = centre_y_ + focal_ * y * k;

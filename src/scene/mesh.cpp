@@ -1,5 +1,8 @@
 #include "scene/mesh.hpp"
 
+#include <map>
+#include <tuple>
+
 namespace gantry::scene {
 
 void Mesh::triangle(Vec3 a, Vec3 b, Vec3 c, Material material) {
@@ -55,6 +58,35 @@ void Mesh::wheel(Vec3 centre, float radius, float width, int segments) {
     quad(point(i, radius, -half), point(i, radius, half), point(i + 1, radius, half), point(i + 1, radius, -half),
          Material::kTyre);
   }
+}
+
+void Mesh::wheel_face(Vec3 centre, float radius, float width, int segments) {
+  const float side = centre.y > 0 ? 1.0F : -1.0F;
+  const auto point = [&](int i, float r, float out) {
+    const double a = side * 2 * kPi * i / segments;
+    return centre +
+           Vec3{r * static_cast<float>(det_cos(a)), side * (width / 2 + out), r * static_cast<float>(det_sin(a))};
+  };
+  for (int i = 0; i < segments; ++i) {
+    triangle(point(i + 1, radius, 0), point(i, radius, 0), centre + Vec3{0, side * width / 2, 0}, Material::kTyre);
+  }
+  quad(point(0, radius * 0.55F, 0.01F), point(3 * segments / 4, radius * 0.55F, 0.01F),
+       point(segments / 2, radius * 0.55F, 0.01F), point(segments / 4, radius * 0.55F, 0.01F), Material::kRim);
+}
+
+void Mesh::weld() {
+  std::map<std::tuple<float, float, float, float, float, float, Material>, std::uint16_t> known;
+  std::vector<MeshVertex> kept;
+  std::vector<std::uint16_t> renamed(vertices.size());
+  for (std::size_t i = 0; i < vertices.size(); ++i) {
+    const MeshVertex& v = vertices[i];
+    const auto [it, fresh] = known.try_emplace({v.at.x, v.at.y, v.at.z, v.normal.x, v.normal.y, v.normal.z, v.material},
+                                               static_cast<std::uint16_t>(kept.size()));
+    if (fresh) kept.push_back(v);
+    renamed[i] = it->second;
+  }
+  for (std::uint16_t& i : triangles) i = renamed[i];
+  vertices = std::move(kept);
 }
 
 void Mesh::tube(Vec3 from, Vec3 to, float thickness, Material material) {

@@ -46,8 +46,12 @@ struct Mesh {
   void box(Vec3 low, Vec3 high, Material material);
   /// A box whose top is another rectangle: a frustum of four sides.
   void frustum(Vec3 low, Vec3 high, Vec3 top_low, Vec3 top_high, Material material);
+  /// Makes one of vertices that are the same, so that each is lit once.
+  void weld();
   /// Around the y axis: wheels.
   void wheel(Vec3 centre, float radius, float width, int segments);
+  /// Only the side that is seen from outside the body.
+  void wheel_face(Vec3 centre, float radius, float width, int segments);
   /// Between two points, square cross-section.
   void tube(Vec3 from, Vec3 to, float thickness, Material material);
   void ellipsoid(Vec3 centre, Vec3 radii, int rings, int segments, Material material);

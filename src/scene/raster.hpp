@@ -42,9 +42,15 @@ struct RasterTarget {
   void resize(int w, int h, bool owners);
 };
 
-/// Draws one triangle into one plane; both windings. Returns pixels newly touched by `owner` in `touched` where that is
-/// not null. Clips to the target.
-int draw_triangle(RasterTarget& target, int plane, const Corner& a, const Corner& b, const Corner& c,
+/// Movement in the picture from one sample's moment to the next, pixels.
+struct Shift {
+  float x = 0, y = 0;
+};
+
+/// Draws one triangle, both windings, into every plane, displaced by `shift` times -1.5, -0.5, 0.5 and 1.5. Returns the
+/// number of first samples that `owner` touches for the first time in this frame, hidden or not, where
+/// `count_touched`. Clips to the target.
+int draw_triangle(RasterTarget& target, const Corner& a, const Corner& b, const Corner& c, Shift shift,
                   std::uint8_t owner, bool count_touched);
 
 /// Marks one sample of a ground shadow where nothing stands in front of it (`still` is the depth of what does not

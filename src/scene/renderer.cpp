@@ -15,10 +15,10 @@ constexpr int kMostObjects = 254;
 Rect bounds(const Corner* corners, int count, int width, int height) noexcept {
   float x0 = 1e9F, y0 = 1e9F, x1 = -1e9F, y1 = -1e9F;
   for (int i = 0; i < count; ++i) {
-    x0 = std::fmin(x0, corners[i].x);
-    x1 = std::fmax(x1, corners[i].x);
-    y0 = std::fmin(y0, corners[i].y);
-    y1 = std::fmax(y1, corners[i].y);
+    x0 = std::min(x0, corners[i].x);
+    x1 = std::max(x1, corners[i].x);
+    y0 = std::min(y0, corners[i].y);
+    y1 = std::max(y1, corners[i].y);
   }
   const auto pixel = [](float v, int limit) {
     return static_cast<int>(std::clamp(v, 0.0F, static_cast<float>(limit)));
@@ -136,7 +136,7 @@ void Renderer::collect(const Snapshot& now) {
     if (c.z < -radius || std::fabs(c.x) > c.z * half_x + margin + radius ||
         std::fabs(c.y) > c.z * half_y + margin + radius)
       continue;
-    const float pixels = camera_.focal() * static_cast<float>(size.height) / std::fmax(c.z, 0.5F);
+    const float pixels = camera_.focal() * static_cast<float>(size.height) / std::max(c.z, 0.5F);
     if (pixels < 2) continue;
     Drawn d;
     d.object = &object;
@@ -271,17 +271,17 @@ void Renderer::draw_body(Drawn& d, std::uint8_t owner, double seconds) {
       Corner& k = corners_[i];
       camera_.to_pixels(v.at, k.x, k.y);
       k.w = 1 / v.at.z;
-      x0 = std::fmin(x0, k.x);
-      x1 = std::fmax(x1, k.x);
-      y0 = std::fmin(y0, k.y);
-      y1 = std::fmax(y1, k.y);
+      x0 = std::min(x0, k.x);
+      x1 = std::max(x1, k.x);
+      y0 = std::min(y0, k.y);
+      y1 = std::max(y1, k.y);
     }
     if (cosine < -0.2F) continue;
     const Material material = m.material;
     const Vec3 albedo = palette[static_cast<std::size_t>(material)];
     const float up = 0.5F + 0.5F * m.normal.z;
     // Close to the road, and where the body bends under, less sky is in view.
-    const float low = std::clamp(0.42F + 0.75F * m.at.z / std::fmin(height, 1.4F), 0.42F, 1.0F);
+    const float low = std::clamp(0.42F + 0.75F * m.at.z / std::min(height, 1.4F), 0.42F, 1.0F);
     Vec3 around = low * mix(2.6F * light_.ground, light_.sky, up);
     around = around + (0.35F + 0.65F * up) * lamps;
     const float facing_sun = std::max(0.0F, dot(m.normal, sun));
@@ -345,18 +345,8 @@ void Renderer::draw_body(Drawn& d, std::uint8_t owner, double seconds) {
   for (std::size_t t = 0; t + 2 < mesh.triangles.size(); t += 3) {
     const std::size_t i0 = mesh.triangles[t], i1 = mesh.triangles[t + 1], i2 = mesh.triangles[t + 2];
     if (facing_[i0] < 0 && facing_[i1] < 0 && facing_[i2] < 0) continue;
-    const auto emit = [&](Corner a, Corner b, Corner e) {
-      for (int sample = 0; sample < kSamples; ++sample) {
-        const float k = static_cast<float>(sample) - 1.5F;
-        Corner p = a, q = b, r = e;
-        p.x += k * dx;
-        q.x += k * dx;
-        r.x += k * dx;
-        p.y += k * dy;
-        q.y += k * dy;
-        r.y += k * dy;
-        d.outline += draw_triangle(target_, sample, p, q, r, owner, sample == 0);
-      }
+    const auto emit = [&](const Corner& a, const Corner& b, const Corner& e) {
+      d.outline += draw_triangle(target_, a, b, e, {dx, dy}, owner, true);
     };
     if (d.cut) {
       clip_triangle(camera_, vertices_[i0], vertices_[i1], vertices_[i2], emit);
@@ -399,7 +389,7 @@ void Renderer::draw_lamps(const Snapshot& now) {
       if (behind) continue;
       mark(bounds(k, 8, width_, height_));
       for (int i = 1; i + 1 < 8; ++i) {
-        for (int s = 0; s < kSamples; ++s) draw_triangle(target_, s, k[0], k[i], k[i + 1], kLampOwner, false);
+        draw_triangle(target_, k[0], k[i], k[i + 1], {}, kLampOwner, false);
       }
     }
   }
@@ -680,9 +670,9 @@ void Renderer::draw(const Snapshot& now, std::uint64_t index, const Nv12& out, s
                  static_cast<float>(d.y1)};
     s.visible_px = d.visible_px;
     s.occlusion = std::clamp(1 - static_cast<float>(d.seen0) / static_cast<float>(d.outline), 0.0F, 1.0F);
-    const float inside_w = std::fmin(d.full.x2, static_cast<float>(width_)) - std::fmax(d.full.x1, 0.0F);
-    const float inside_h = std::fmin(d.full.y2, static_cast<float>(height_)) - std::fmax(d.full.y1, 0.0F);
-    const float inside = std::fmax(inside_w, 0.0F) * std::fmax(inside_h, 0.0F);
+    const float inside_w = std::min(d.full.x2, static_cast<float>(width_)) - std::max(d.full.x1, 0.0F);
+    const float inside_h = std::min(d.full.y2, static_cast<float>(height_)) - std::max(d.full.y1, 0.0F);
+    const float inside = std::max(inside_w, 0.0F) * std::max(inside_h, 0.0F);
     s.truncation = d.full.area() > 0 ? std::clamp(1 - inside / d.full.area(), 0.0F, 1.0F) : 0;
     sightings.push_back(s);
   }
