@@ -1,16 +1,23 @@
-// gantry scene render|dataset: simulated intersections as clips, pictures and training data.
+// gantry scene render|dataset|score|diagram: simulated intersections as clips, training data and a measure of
+// detectors.
 #include <atomic>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "cli/commands.hpp"
 #include "cli/progress.hpp"
+#include "cli/summary.hpp"
 #include "gantry/core/errors.hpp"
 #include "gantry/media/clip_writer.hpp"
 #include "gantry/media/jpeg.hpp"
 #include "gantry/scene/dataset.hpp"
+#include "gantry/scene/diagram.hpp"
 #include "gantry/scene/playback.hpp"
+#include "gantry/scene/score.hpp"
 #include "gantry/sinks/jsonl.hpp"
 
 namespace gantry::cli {
@@ -131,6 +138,117 @@ void dataset(const DatasetCommand& command) {
   scene::write_dataset(command.out, command.options, [&](int n) { written = n; });
 }
 
+struct ScoreCommand {
+  std::string truth;
+  std::string results;
+  scene::ScoreOptions options;
+  double min_precision = 0;
+  double min_recall = 0;
+  double min_map50 = 0;
+  bool json = false;
+};
+
+std::string read_text(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw MediaError("The file " + path + " can't be read.");
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void print_score(const scene::ScoreReport& report) {
+  const auto number = [](double v) { return v < 0 ? std::string("-") : fixed(v, 3); };
+  std::vector<std::vector<std::string>> rows{
+      {"class", "objects", "found", "wrong", "precision", "recall", "AP50", "AP50-95"}};
+  std::uint64_t objects = 0;
+  std::uint64_t found = 0;
+  std::uint64_t wrong = 0;
+  for (const scene::ClassReport& c : report.classes) {
+    rows.push_back({c.name, std::to_string(c.objects), std::to_string(c.found), std::to_string(c.wrong),
+                    number(c.precision), number(c.recall), number(c.ap50), number(c.ap50_95)});
+    objects += c.objects;
+    found += c.found;
+    wrong += c.wrong;
+  }
+  rows.push_back({"all", std::to_string(objects), std::to_string(found), std::to_string(wrong),
+                  number(report.precision), number(report.recall), number(report.map50), number(report.map50_95)});
+  std::fputs(format_table(rows).c_str(), stdout);
+  std::printf("\n%llu frames, %llu without a result\n", static_cast<unsigned long long>(report.frames),
+              static_cast<unsigned long long>(report.without_result));
+  std::printf("first detection: median %s ms, p90 %s ms after it was there to see; %llu of %llu objects never found\n",
+              report.first_median_ms < 0 ? "-" : fixed(report.first_median_ms, 0).c_str(),
+              report.first_p90_ms < 0 ? "-" : fixed(report.first_p90_ms, 0).c_str(),
+              static_cast<unsigned long long>(report.never_found), static_cast<unsigned long long>(report.tracks));
+}
+
+void print_score_json(const scene::ScoreReport& report) {
+  // -1 means that there is nothing to say: null.
+  const auto number = [](double v) { return v < 0 ? nlohmann::json() : nlohmann::json(v); };
+  nlohmann::json classes = nlohmann::json::array();
+  for (const scene::ClassReport& c : report.classes) {
+    classes.push_back({{"class", c.name},
+                       {"objects", c.objects},
+                       {"found", c.found},
+                       {"wrong", c.wrong},
+                       {"precision", number(c.precision)},
+                       {"recall", number(c.recall)},
+                       {"ap50", number(c.ap50)},
+                       {"ap50_95", number(c.ap50_95)}});
+  }
+  const nlohmann::json all{
+      {"frames", report.frames},
+      {"without_result", report.without_result},
+      {"precision", number(report.precision)},
+      {"recall", number(report.recall)},
+      {"map50", number(report.map50)},
+      {"map50_95", number(report.map50_95)},
+      {"first_detection_ms", {{"median", number(report.first_median_ms)}, {"p90", number(report.first_p90_ms)}}},
+      {"tracks", report.tracks},
+      {"never_found", report.never_found},
+      {"classes", classes}};
+  std::printf("%s\n", all.dump().c_str());
+}
+
+/// False where a floor is not reached.
+bool score(const ScoreCommand& command) {
+  const auto report = scene::score(read_text(command.truth), read_text(command.results), command.options);
+  if (!report) throw MediaError(report.error().message);
+  command.json ? print_score_json(*report) : print_score(*report);
+  bool good = true;
+  const auto floor = [&](const char* what, double value, double least) {
+    if (value >= least || least <= 0) return;
+    print_error((std::string(what) + " is " + (value < 0 ? "not defined" : fixed(value, 4)) + ", below the floor of " +
+                 fixed(least, 4))
+                    .c_str());
+    good = false;
+  };
+  floor("precision", report->precision, command.min_precision);
+  floor("recall", report->recall, command.min_recall);
+  floor("mAP50", report->map50, command.min_map50);
+  return good;
+}
+
+struct DiagramCommand {
+  std::string out;
+  std::uint64_t seed = 1;
+  double minutes = 4;
+};
+
+void diagram(const DiagramCommand& command) {
+  const std::vector<scene::DiagramPoint> points = scene::measure_diagram(command.seed, command.minutes);
+  std::ofstream file(command.out, std::ios::binary);
+  file << scene::diagram_svg(points);
+  if (!file.flush()) throw MediaError("The file " + command.out + " can't be written.");
+  double most = 0;
+  double at = 0;
+  for (const scene::DiagramPoint& p : points) {
+    if (p.flow > most) {
+      most = p.flow;
+      at = p.density;
+    }
+  }
+  std::printf("%zu intervals of 30 s; largest flow %.0f vehicles/h and lane at %.1f vehicles/km, headway %.2f s\n",
+              points.size(), most, at, most > 0 ? 3600 / most : 0.0);
+}
+
 }  // namespace
 
 void add_scene(CLI::App& app, int& exit_code) {
@@ -176,6 +294,44 @@ void add_scene(CLI::App& app, int& exit_code) {
   dataset_app->footer("Example:\n  gantry scene dataset --count 4000 --seed 1 --threads 2 --out data/scene");
   dataset_app->callback([dataset_command, &exit_code] {
     dataset(*dataset_command);
+    exit_code = kOk;
+  });
+
+  auto score_command = std::make_shared<ScoreCommand>();
+  CLI::App* score_app = group->add_subcommand("score", "Compare a detector's results with a scene's truth");
+  score_app->add_option("truth", score_command->truth, "JSON lines of `scene render --truth`")->required();
+  score_app->add_option("results", score_command->results, "JSON lines of `detect --json-out`")->required();
+  score_app->add_option("--camera", score_command->options.camera, "only this camera's lines of the results");
+  score_app->add_option("--conf", score_command->options.confidence, "least confidence for precision and recall")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  score_app->add_option("--iou", score_command->options.iou, "overlap at which a box is right")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  score_app
+      ->add_option("--max-occlusion", score_command->options.max_occlusion, "objects hidden more need not be found")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  score_app->add_option("--min-side", score_command->options.min_side_px, "pixels; smaller objects need not be found")
+      ->capture_default_str();
+  score_app->add_option("--min-precision", score_command->min_precision, "exit 1 below it");
+  score_app->add_option("--min-recall", score_command->min_recall, "exit 1 below it");
+  score_app->add_option("--min-map50", score_command->min_map50, "exit 1 below it");
+  score_app->add_flag("--json", score_command->json, "machine-readable");
+  score_app->footer("Example:\n  gantry scene score truth.jsonl results.jsonl --min-recall 0.8");
+  score_app->callback([score_command, &exit_code] { exit_code = score(*score_command) ? kOk : kFailed; });
+
+  auto diagram_command = std::make_shared<DiagramCommand>();
+  CLI::App* diagram_app =
+      group->add_subcommand("diagram", "Measure the traffic's fundamental diagram and draw it as SVG");
+  diagram_app->add_option("--out", diagram_command->out, "FILE.svg")->required();
+  diagram_app->add_option("--seed", diagram_command->seed)->capture_default_str();
+  diagram_app->add_option("--minutes", diagram_command->minutes, "simulated minutes for each of ten demands")
+      ->check(CLI::Range(1.0, 600.0))
+      ->capture_default_str();
+  diagram_app->footer("Example:\n  gantry scene diagram --out diagram.svg");
+  diagram_app->callback([diagram_command, &exit_code] {
+    diagram(*diagram_command);
     exit_code = kOk;
   });
 }

@@ -105,7 +105,8 @@ struct World::State {
   std::int64_t next_walker_ms = 0;
   double demand = 1;
   std::vector<IncidentState> incidents;
-  double bottleneck_speed = -1;  ///< m/s on the bottleneck lane; below 0: none
+  double bottleneck_speed = -1;  ///< m/s at the end of the slowed lanes; below 0: none
+  std::vector<char> slowed;      ///< the bottleneck's lane and those to its left
   std::vector<ObjectState> parked;
   std::vector<SignalState> signals;
   std::vector<WorldEvent> events;

@@ -38,7 +38,7 @@ double World::State::speed_limit(const Vehicle& v, int lane) const noexcept {
   const Lane& l = net.lanes[static_cast<std::size_t>(lane)];
   double limit = std::min(l.speed_limit * (v.speeds ? 1.75 : v.wish), v.speeds ? 55.0 : v.top);
   if (l.connector >= 0 && v.speeds) limit = std::min(limit, l.speed_limit * 1.3);
-  if (bottleneck_speed >= 0 && lane == net.bottleneck_lane && v.s > 0.55 * l.path.length()) {
+  if (bottleneck_speed >= 0 && slowed[static_cast<std::size_t>(lane)] != 0 && v.s > 0.55 * l.path.length()) {
     limit = std::min(limit, bottleneck_speed);
   }
   return limit;

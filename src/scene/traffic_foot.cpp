@@ -33,15 +33,18 @@ void World::State::walk() {
         for (std::size_t i = 0; i < net.connectors.size() && go; ++i) {
           for (const CrosswalkZone& zone : net.connectors[i].crosswalks) {
             if (zone.crosswalk != crosswalk || grants[i].empty()) continue;
-            // Entering the strip of this way within the next pace, or anywhere ahead where one starts.
+            // How far to where this way's bodies pass, and to where they have been passed.
             const double edge = direction > 0 ? zone.from_across - p : p - zone.to_across;
-            if (edge < -0.05 || (!at_kerb && edge > 0.5)) continue;
+            const double beyond = direction > 0 ? zone.to_across - p : p - zone.from_across;
+            if (beyond < 0) continue;
+            // In the middle of the road, stop right before it, and do not stop inside it.
+            if (!at_kerb && (edge < -0.05 || edge > 0.5)) continue;
             for (const int holder : grants[i]) {
               const double position = along(vehicles[static_cast<std::size_t>(holder)], static_cast<int>(i));
               const double v = std::max(vehicles[static_cast<std::size_t>(holder)].v, 2.0);
               if (position > zone.leave) continue;
               // At the kerb, only those matter who are there before we would be through.
-              if (at_kerb && (zone.enter - position) / v > (edge + 6) / w.speed) continue;
+              if (at_kerb && (zone.enter - position) / v > (beyond + 1) / w.speed + 1) continue;
               go = false;
             }
           }

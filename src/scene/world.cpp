@@ -22,6 +22,10 @@ World::State::State(const WorldOptions& world_options)
   on_lane.resize(net.lanes.size());
   grants.resize(net.connectors.size());
   closed.resize(net.lanes.size(), 0);
+  slowed.resize(net.lanes.size(), 0);
+  for (int lane = net.bottleneck_lane; lane >= 0; lane = net.lanes[static_cast<std::size_t>(lane)].left) {
+    slowed[static_cast<std::size_t>(lane)] = 1;
+  }
   people_wait.resize(net.crosswalks.size(), 0);
   entries.resize(net.entries.size());
   signals.resize(net.signals.size(), SignalState::kRed);
