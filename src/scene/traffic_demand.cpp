@@ -305,7 +305,7 @@ void World::State::play_incidents() {
       }
       case Incident::kQueue: {
         if (incident.phase == 0) {
-          bottleneck_speed = net.fast ? 3.0 : 1.2;
+          bottleneck_speed = net.fast ? 1.5 : 1.2;
           incident.phase = 1;
           incident.since_ms = now_ms;
         } else {
