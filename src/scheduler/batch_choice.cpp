@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kUrgent = static_cast<int>(Priority::kUrgent);
 constexpr Ns kOverloadHold = 250'000'000;  // how long after the last sign of it overload is taken to last
+constexpr double kFullBacklog = 0.95;      // of what the newest frame of a lane has left
 constexpr double kRareUrgentFps = 0.05;    // fewer urgent frames than that are no reason to run smaller batches
 constexpr std::size_t kMostUrgentDue = 128;
 constexpr Ns kProbeInterval = 250'000'000;
@@ -59,10 +60,9 @@ bool GantryPolicy::Impl::evaluate(Device& device, Ns now) {
     if (device.waiting > 0 && probe(device, now)) return true;
     if (device.waiting > 0) drop_unreachable(device, now);
     if (device.waiting > 0) {
-      if (choose(device, device, now, wait_until) == Choice::kLaunch) return true;
-    } else if (Device* other = to_help(device, now)) {
-      Ns ignored = kNsNever;
-      if (choose(device, *other, now, ignored) == Choice::kLaunch) return true;
+      if (choose(device, now, wait_until) == Choice::kLaunch) return true;
+    } else if (Device* other = to_help(device, now); other != nullptr && help(device, *other, now)) {
+      return true;
     }
     device.idle = device.waiting == 0;
   }
@@ -101,6 +101,7 @@ void GantryPolicy::Impl::drop_expired(Device& device, Ns now) {
     for (Lane& lane : lanes)
       while (lane.head != kNil && frames_[lane.head].deadline <= now) {
         const bool lost_out = frames_[lane.head].passed_over;
+        device.losing_until[frames_[lane.head].cls] = now + kOverloadHold;
         drop(lane.head, lost_out ? Outcome::kShed : Outcome::kExpired);
       }
 }
@@ -123,6 +124,7 @@ void GantryPolicy::Impl::drop_unreachable(Device& device, Ns now) {
           unlink(index);
           enqueue(index, other);
         } else {
+          device.losing_until[frame.cls] = now + kOverloadHold;
           drop(index, frame.passed_over ? Outcome::kShed : Outcome::kPredictedLate);
         }
       }
@@ -134,42 +136,66 @@ double GantryPolicy::Impl::time_ns(const Device& device, ShapeId shape, int batc
   return latency_.likely_ns(device.spec.id, shape, batch, config_.margin_sigmas);
 }
 
-GantryPolicy::Impl::Choice GantryPolicy::Impl::choose(Device& runner, Device& source, Ns now, Ns& wait_until) {
-  int cls = 0;
-  while (cls < kPriorityCount && source.waiting_of[cls] == 0) ++cls;
-  for (; cls < kPriorityCount; ++cls) {
-    if (source.waiting_of[cls] == 0) continue;
-    const ShapeId shape = choose_shape(runner, source, cls, now);
+GantryPolicy::Impl::Choice GantryPolicy::Impl::choose(Device& device, Ns now, Ns& wait_until) {
+  for (int cls = 0; cls < kPriorityCount; ++cls) {
+    if (device.waiting_of[cls] == 0) continue;
+    const ShapeId shape = choose_shape(device, device, cls, now);
     if (shape == kMaxShapes) continue;
-    const int cap = batch_cap(runner, shape, now);
-    pick(runner, source, shape, cls, cap, now);
+    const int cap = batch_cap(device, shape, now);
+    pick(device, shape, cls, cap, now);
     if (picked_.empty()) continue;
-    if (&runner == &source && cls > kUrgent && !closed_ && static_cast<int>(picked_.size()) < cap) {
-      wait_until = worth_waiting(runner, shape, cap, now);
-      if (wait_until > now) return Choice::kWait;
+    fill(device, device, shape, cls, cls + 1, cap, now);
+    if (static_cast<int>(picked_.size()) < cap) {
+      if (Device* other = devices_.size() > 1 ? to_help(device, now) : nullptr; other != nullptr) {
+        fill(device, *other, shape, cls, cls, cap, now);
+      } else if (cls > kUrgent && !closed_) {
+        wait_until = worth_waiting(device, shape, cap, now);
+        if (wait_until > now) return Choice::kWait;
+      }
     }
-    launch(runner, shape, now);
+    launch(device, shape, now);
     return Choice::kLaunch;
   }
   return Choice::kNothing;
 }
 
+/// Runs a batch of another device's frames.
+bool GantryPolicy::Impl::help(Device& helper, Device& other, Ns now) {
+  for (int cls = 0; cls < kPriorityCount; ++cls) {
+    if (other.waiting_of[cls] == 0) continue;
+    const ShapeId shape = choose_shape(helper, other, cls, now);
+    if (shape == kMaxShapes) continue;
+    picked_.clear();
+    picked_deadline_ = kNsNever;
+    fill(helper, other, shape, cls, cls, batch_cap(helper, shape, now), now);
+    if (picked_.empty()) continue;
+    launch(helper, shape, now);
+    return true;
+  }
+  return false;
+}
+
 /// The shape whose batch does most frames a second, among those after which every other shape's earliest frame can
-/// still make it; where there is none, the shape of the earliest frame.
+/// still make it. Where there is none, the shape of the earliest frame; but while frames are being lost anyway, the one
+/// that does most frames a second, times what share of its frames it was denied of late.
 ShapeId GantryPolicy::Impl::choose_shape(const Device& runner, const Device& source, int cls, Ns now) const {
   ShapeId best = kMaxShapes;
   ShapeId earliest = kMaxShapes;
+  ShapeId fairest = kMaxShapes;
   double best_rate = 0;
+  double fairest_rate = 0;
   Ns earliest_deadline = kNsNever;
+  const bool losing = now < source.losing_until[cls];
   for (const ShapeId shape : runner.shapes) {
     const Lane& lane = source.lanes[shape][cls];
     if (lane.count == 0) continue;
+    if (runner.shapes.size() == 1) return shape;
     if (frames_[lane.head].deadline < earliest_deadline)
       earliest = shape, earliest_deadline = frames_[lane.head].deadline;
-    if (runner.shapes.size() == 1) return shape;
+    const int most = latency_.max_batch(runner.spec.id, shape);
     int count = 0;
     for (int c = cls; c < kPriorityCount; ++c) count += source.lanes[shape][c].count;
-    count = std::min(count, latency_.max_batch(runner.spec.id, shape));
+    count = std::min(count, most);
     const double own = time_ns(runner, shape, count);
     bool harmless = true;
     for (const ShapeId other : runner.shapes) {
@@ -180,8 +206,20 @@ ShapeId GantryPolicy::Impl::choose_shape(const Device& runner, const Device& sou
                                  static_cast<double>(frames_[waiting.head].deadline);
     }
     if (harmless && count / own > best_rate) best = shape, best_rate = count / own;
+    if (!losing) continue;
+    int in_time = lane.count;
+    for (FrameIndex index = lane.head; index != kNil && frames_[index].deadline < now + static_cast<Ns>(own);
+         index = frames_[index].lane_next)
+      --in_time;
+    in_time = std::min(in_time, most);
+    if (in_time == 0) continue;
+    const Device::ShapeShare& share = source.shares[shape];
+    const double denied = (share.arrived + 1) / (share.started + 1);
+    const double rate = in_time / time_ns(runner, shape, in_time) * denied;
+    if (rate > fairest_rate) fairest = shape, fairest_rate = rate;
   }
-  return best != kMaxShapes ? best : earliest;
+  if (best != kMaxShapes) return best;
+  return fairest != kMaxShapes ? fairest : earliest;
 }
 
 /// Time that a batch may take so that an urgent frame that comes meanwhile can still be run after it. Urgent cameras
@@ -206,7 +244,7 @@ double GantryPolicy::Impl::urgent_limit_ns(const Device& runner, ShapeId shape, 
     const Camera& camera = cameras_[index];
     if (camera.slack_ns <= 0) continue;
     if (camera.beat.steady() && runner.urgent_cameras.size() <= kMostUrgentDue) {
-      urgent_due_.emplace_back(camera.beat.earliest(now), camera.slack_ns);
+      urgent_due_.push_back({camera.beat.earliest(now), std::max(now, camera.beat.next()), camera.slack_ns});
     } else {
       random_fps += camera.load_fps;
       random_slack = std::min(random_slack, camera.slack_ns);
@@ -215,13 +253,14 @@ double GantryPolicy::Impl::urgent_limit_ns(const Device& runner, ShapeId shape, 
   double limit = static_cast<double>(kNsNever);
   if (random_fps > 0) limit = random_slack - serve(random_fps * (random_slack - serve(1)) / 1e9);
   // The n-th that may come before the batch ends is served with those before it.
-  std::sort(urgent_due_.begin(), urgent_due_.end());
+  std::sort(urgent_due_.begin(), urgent_due_.end(),
+            [](const UrgentDue& a, const UrgentDue& b) { return a.earliest < b.earliest; });
   for (std::size_t n = 0; n < urgent_due_.size(); ++n) {
-    const auto wait = static_cast<double>(urgent_due_[n].first - now);
+    const auto wait = static_cast<double>(urgent_due_[n].earliest - now);
     if (wait > limit) break;
-    const double first = n == 0 ? wait : static_cast<double>(urgent_due_[0].first - now);
-    limit = std::min({limit, wait + urgent_due_[n].second - serve(1),
-                      first + urgent_due_[0].second - serve(static_cast<double>(n) + 1)});
+    const double first = n == 0 ? wait : static_cast<double>(urgent_due_[0].earliest - now);
+    limit = std::min({limit, wait + urgent_due_[n].slack_ns - serve(1),
+                      first + urgent_due_[0].slack_ns - serve(static_cast<double>(n) + 1)});
   }
   return limit;
 }
@@ -234,33 +273,63 @@ int GantryPolicy::Impl::batch_cap(Device& runner, ShapeId shape, Ns now) {
   if (ladder_.step() >= DegradeLadder::kSmallerBatches) cap = std::max(1, cap / 2);
   const double limit = urgent_limit_ns(runner, shape, now);
   // With fewer than two batches of one in an urgent deadline, no cap could protect it.
-  if (limit < static_cast<double>(kNsNever))
+  if (limit < static_cast<double>(kNsNever)) {
     cap = std::clamp(latency_.largest_batch(id, shape, limit, latency_.high_factor(id, shape)), 1, cap);
+    if (!urgent_due_.empty() && runner.waiting > cap) cap = split_for_urgent(runner, shape, cap, now);
+  }
   return latency_.best_batch(id, shape, cap);
 }
 
+/// With work enough for any batch: a long batch leaves the urgent frame that comes during it time for a small batch
+/// only, and small batches are slow. The size up to `cap` with the most frames a second over both.
+int GantryPolicy::Impl::split_for_urgent(const Device& runner, ShapeId shape, int cap, Ns now) const {
+  const DeviceId id = runner.spec.id;
+  const UrgentDue& due = urgent_due_.front();
+  const auto comes = static_cast<double>(due.expected - now);
+  if (comes >= latency_.mean_ns(id, shape, cap)) return cap;
+  int best = cap;
+  double best_rate = 0;
+  for (const int step : kSizeSteps) {
+    const int size = std::min(step, cap);
+    const double time = latency_.mean_ns(id, shape, size);
+    double rate = size / time;
+    if (comes < time) {
+      const double left = comes + due.slack_ns - time;
+      const int after = latency_.largest_batch(id, shape, left, latency_.high_factor(id, shape));
+      rate = after == 0 ? 0 : (size + after) / (time + latency_.mean_ns(id, shape, after));
+    }
+    if (rate >= best_rate) best = size, best_rate = rate;
+    if (step >= cap) break;
+  }
+  return best;
+}
+
 /// Fills picked_ with the frames of class `cls` that make the best batch of at most `cap`, then with lower classes.
-void GantryPolicy::Impl::pick(const Device& runner, Device& source, ShapeId shape, int cls, int cap, Ns now) {
+void GantryPolicy::Impl::pick(Device& device, ShapeId shape, int cls, int cap, Ns now) {
   picked_.clear();
   picked_deadline_ = kNsNever;
-  const Lane& lane = source.lanes[shape][cls];
+  const Lane& lane = device.lanes[shape][cls];
   const int want = std::min(lane.count, cap);
-  const double batch_ns = time_ns(runner, shape, want);
-  const Ns end = now + static_cast<Ns>(batch_ns);
-
-  bool overloaded = false;
+  const auto batch_ns = static_cast<Ns>(time_ns(device, shape, want));
+  const Ns end = now + batch_ns;
   if (lane.count > cap) {
-    // Frames that make it in this batch and would be late in the next.
+    // Frames too early for this batch, and frames that make it in this batch and would be late in the next.
     int tight = 0;
     int must = 0;
-    const Ns next_end = end + static_cast<Ns>(batch_ns);
-    for (FrameIndex index = lane.head; index != kNil && frames_[index].deadline < next_end;
+    for (FrameIndex index = lane.head; index != kNil && frames_[index].deadline < end + batch_ns;
          index = frames_[index].lane_next)
       ++(frames_[index].deadline < end ? tight : must);
-    if (must > cap) source.overloaded_until[cls] = now + kOverloadHold;
-    overloaded = now < source.overloaded_until[cls];
-    if (overloaded && lane.count - tight >= cap) {
-      pick_fair(lane, cap, end);
+    if (must > cap) device.overloaded_until[cls] = now + kOverloadHold;
+    if (overloaded(device, shape, cls, cap, must, now) && lane.count - tight >= cap) {
+      pick_fair(lane, cap, end, false);
+      return;
+    }
+    if (now < device.losing_until[cls] && lane.count - tight >= cap) {
+      // A full batch of those in time for it; saving the tight ones with small batches would lose more than them.
+      FrameIndex index = lane.head;
+      while (frames_[index].deadline < end) index = frames_[index].lane_next;
+      picked_deadline_ = frames_[index].deadline;
+      for (int i = 0; i < cap; ++i, index = frames_[index].lane_next) picked_.push_back(index);
       return;
     }
   }
@@ -269,21 +338,31 @@ void GantryPolicy::Impl::pick(const Device& runner, Device& source, ShapeId shap
       picked_.push_back(index);
     picked_deadline_ = frames_[lane.head].deadline;
   } else {
-    pick_tight(runner, lane, shape, cap, overloaded, now);
+    pick_tight(device, lane, shape, cap, now < device.losing_until[cls], now);
   }
-  if (!picked_.empty()) fill(runner, source, shape, cls, cap, now);
+}
+
+/// Whether frames of this lane will be lost whatever is done: some would be late in the next batch already, or they
+/// were lately and the time that all of them need is about what the newest has left.
+bool GantryPolicy::Impl::overloaded(const Device& device, ShapeId shape, int cls, int cap, int must, Ns now) const {
+  if (must > cap) return true;
+  if (now >= device.overloaded_until[cls]) return false;
+  const Lane& lane = device.lanes[shape][cls];
+  const double batch = time_ns(device, shape, cap);
+  const double left = static_cast<double>(frames_[lane.tail].deadline - now) - batch;
+  return lane.count * batch / cap >= kFullBacklog * left;
 }
 
 /// The `want` frames of those cameras that got least so far, among frames with deadlines from `not_before` on. Those
 /// that miss out are marked, so that their end says why.
-void GantryPolicy::Impl::pick_fair(const Lane& lane, int want, Ns not_before) {
+void GantryPolicy::Impl::pick_fair(const Lane& lane, int want, Ns not_before, bool movable) {
   const double unit = fair_unit(now_);
   scored_.clear();
   ++mark_;
   for (FrameIndex index = lane.head; index != kNil; index = frames_[index].lane_next) {
     WaitingFrame& frame = frames_[index];
-    if (frame.deadline < not_before) continue;
     Camera& camera = cameras_[frame.camera];
+    if (frame.deadline < not_before || (movable && camera.spec.pinned)) continue;
     if (camera.mark != mark_) camera.mark = mark_, camera.marked = 0;
     scored_.push_back({camera.attained + camera.marked++ * unit / camera.spec.weight, index});
   }
@@ -291,6 +370,8 @@ void GantryPolicy::Impl::pick_fair(const Lane& lane, int want, Ns not_before) {
     if (a.key != b.key) return a.key < b.key;
     return frames_[a.frame].deadline < frames_[b.frame].deadline;
   };
+  want = std::min(want, static_cast<int>(scored_.size()));
+  if (want == 0) return;
   std::nth_element(scored_.begin(), scored_.begin() + (want - 1), scored_.end(), by_key);
   for (int i = 0; i < want; ++i) {
     picked_.push_back(scored_[i].frame);
@@ -348,33 +429,35 @@ void GantryPolicy::Impl::pick_tight(const Device& runner, const Lane& lane, Shap
   }
 }
 
-/// Places left in the batch go to lower classes of the same shape, as far as nobody picked becomes late by it.
-void GantryPolicy::Impl::fill(const Device& runner, Device& source, ShapeId shape, int cls, int cap, Ns now) {
+/// Places left in the batch go to frames of classes from `from_cls` on of the same shape, as far as nobody picked
+/// becomes late by it: the runner's own lower classes, or frames of a device that is behind.
+void GantryPolicy::Impl::fill(const Device& runner, Device& source, ShapeId shape, int cls, int from_cls, int cap,
+                              Ns now) {
   const DeviceId id = runner.spec.id;
-  for (int lower = cls + 1; lower < kPriorityCount; ++lower) {
+  const bool foreign = &runner != &source;
+  for (int lower = from_cls; lower < kPriorityCount; ++lower) {
     const Lane& lane = source.lanes[shape][lower];
     const int have = static_cast<int>(picked_.size());
     if (lane.count == 0 || have >= cap) continue;
     const double factor =
         cls <= kUrgent ? latency_.high_factor(id, shape) : latency_.likely_factor(id, shape, config_.margin_sigmas);
-    const int room = latency_.largest_batch(id, shape, static_cast<double>(picked_deadline_ - now), factor);
+    const int room =
+        picked_.empty() ? cap : latency_.largest_batch(id, shape, static_cast<double>(picked_deadline_ - now), factor);
     int want = std::min({room, cap, have + lane.count}) - have;
     if (want <= 0) continue;
     const Ns end = now + static_cast<Ns>(time_ns(runner, shape, have + want));
+    FrameIndex index = lane.head;
     int in_time = lane.count;
-    for (FrameIndex index = lane.head; index != kNil && frames_[index].deadline < end; index = frames_[index].lane_next)
-      --in_time;
-    want = std::min(want, in_time);
-    if (want <= 0) continue;
-    if (now < source.overloaded_until[lower]) {
-      pick_fair(lane, want, end);
+    for (; index != kNil && frames_[index].deadline < end; index = frames_[index].lane_next) --in_time;
+    if (in_time > want && now < source.overloaded_until[lower]) {
+      pick_fair(lane, want, end, foreign);
       continue;
     }
-    FrameIndex index = lane.head;
-    while (frames_[index].deadline < end) index = frames_[index].lane_next;
-    for (; want > 0; --want, index = frames_[index].lane_next) {
+    for (; want > 0 && index != kNil; index = frames_[index].lane_next) {
+      if (foreign && cameras_[frames_[index].camera].spec.pinned) continue;
       picked_.push_back(index);
       picked_deadline_ = std::min(picked_deadline_, frames_[index].deadline);
+      --want;
     }
   }
 }
@@ -416,6 +499,8 @@ double GantryPolicy::Impl::fair_unit(Ns now) {
   if (exponent < kForwardDecayLimit) return std::exp(exponent);
   const double scale = std::exp(-exponent);
   for (Camera& camera : cameras_) camera.attained *= scale;
+  for (Device& device : devices_)
+    for (auto& share : device.shares) share.arrived *= scale, share.started *= scale;
   epoch_ = now;
   return 1;
 }
@@ -433,6 +518,7 @@ void GantryPolicy::Impl::launch(Device& runner, ShapeId shape, Ns now) {
     Camera& camera = cameras_[frame.camera];
     camera.attained += unit / camera.spec.weight;
     camera.last_served = now;
+    devices_[frame.device].shares[shape].started += unit;
     unlink(index);
     forget(index);
   }

@@ -71,8 +71,8 @@ class Beat {
   static constexpr double kJitterGain = 0.1;
   static constexpr double kSteady = 0.2;  // of the period; with more mean jitter there is no beat to rely on
   static constexpr double kAstray = 0.3;
-  static constexpr double kExtremeDecay = 0.9995;  // an arrival
-  static constexpr double kMargin = 1.15;          // on the extremes seen so far
+  static constexpr double kExtremeDecay = 0.998;  // an arrival
+  static constexpr double kMargin = 1.15;         // on the extremes seen so far
   static constexpr Ns kLeastMargin = 250'000;
 
   void lock(Ns now) noexcept {

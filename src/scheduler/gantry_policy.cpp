@@ -10,7 +10,7 @@ namespace gantry::scheduler {
 namespace {
 
 constexpr double kSlackGain = 0.02;  // how slowly the shortest slack is forgotten
-constexpr int kUnknownDepth = 4;     // waiting frames of a camera whose period is not known yet
+constexpr int kMaxRandomDepth = 32;  // waiting frames of a camera without a beat
 constexpr int kMaxDepth = 8;
 constexpr int kMaxEmergencyDepth = 256;  // never superseded, but bounded
 constexpr double kUnknownFps = 25;       // of a camera not yet seen, for placement
@@ -54,6 +54,7 @@ void GantryPolicy::Impl::prepare_lanes(Device& device, ShapeId shape) {
   if (device.lanes.size() > shape) return;
   device.lanes.resize(shape + 1U);
   device.wheels.resize(shape + 1U);
+  device.shares.resize(shape + 1U);
 }
 
 void GantryPolicy::Impl::set_profile(DeviceId id, ShapeId shape, std::span<const LatencyPoint> points) {
@@ -135,7 +136,7 @@ int GantryPolicy::Impl::effective_class(const Camera& camera, Priority priority,
 int GantryPolicy::Impl::slot_depth(const Camera& camera) const {
   if (camera.spec.slot_depth > 0) return camera.spec.slot_depth;
   const double period = camera.beat.period_ns();
-  if (period <= 0) return kUnknownDepth;
+  if (period <= 0 || !camera.beat.steady()) return kMaxRandomDepth;
   return static_cast<int>(std::clamp(std::ceil(camera.slack_ns / period), 1.0, double{kMaxDepth}));
 }
 
@@ -193,6 +194,7 @@ void GantryPolicy::Impl::on_arrival(const Arrival& arrival, Ns now) {
   camera->last = index;
   ++camera->waiting;
   enqueue(index, target);
+  devices_[target].shares[arrival.shape].arrived += fair_unit(now);
   if (!pinned) wake_helper(devices_[target], arrival.shape);
 }
 

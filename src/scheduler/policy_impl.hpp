@@ -58,14 +58,17 @@ class GantryPolicy::Impl {
   bool probe(Device& device, Ns now);
   void drop_expired(Device& device, Ns now);
   void drop_unreachable(Device& device, Ns now);
-  Choice choose(Device& runner, Device& source, Ns now, Ns& wait_until);
+  Choice choose(Device& device, Ns now, Ns& wait_until);
+  bool help(Device& helper, Device& other, Ns now);
   [[nodiscard]] ShapeId choose_shape(const Device& runner, const Device& source, int cls, Ns now) const;
   [[nodiscard]] int batch_cap(Device& runner, ShapeId shape, Ns now);
+  [[nodiscard]] int split_for_urgent(const Device& runner, ShapeId shape, int cap, Ns now) const;
   [[nodiscard]] double urgent_limit_ns(const Device& runner, ShapeId shape, Ns now);
-  void pick(const Device& runner, Device& source, ShapeId shape, int cls, int cap, Ns now);
-  void pick_fair(const Lane& lane, int want, Ns not_before);
+  void pick(Device& device, ShapeId shape, int cls, int cap, Ns now);
+  [[nodiscard]] bool overloaded(const Device& device, ShapeId shape, int cls, int cap, int must, Ns now) const;
+  void pick_fair(const Lane& lane, int want, Ns not_before, bool movable);
   void pick_tight(const Device& runner, const Lane& lane, ShapeId shape, int cap, bool overloaded, Ns now);
-  void fill(const Device& runner, Device& source, ShapeId shape, int cls, int cap, Ns now);
+  void fill(const Device& runner, Device& source, ShapeId shape, int cls, int from_cls, int cap, Ns now);
   [[nodiscard]] Ns worth_waiting(Device& runner, ShapeId shape, int cap, Ns now);
   void launch(Device& runner, ShapeId shape, Ns now);
   [[nodiscard]] double time_ns(const Device& device, ShapeId shape, int batch) const;
@@ -112,7 +115,12 @@ class GantryPolicy::Impl {
   };
   std::vector<Scored> scored_;
   std::vector<Ns> deadlines_;
-  std::vector<std::pair<Ns, double>> urgent_due_;  // when an urgent frame may come, and its slack
+  struct UrgentDue {
+    Ns earliest;  // when the frame may come
+    Ns expected;
+    double slack_ns;
+  };
+  std::vector<UrgentDue> urgent_due_;
   std::vector<FrameIndex> picked_;
   Ns picked_deadline_ = kNsNever;  // the earliest of picked_
   std::uint32_t mark_ = 0;

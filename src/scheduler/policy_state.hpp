@@ -155,6 +155,11 @@ struct Device {
   std::vector<CameraIndex> urgent_cameras;  // urgent and emergency ones with this home
   RandomUrgent random_urgent;
   std::array<Ns, kPriorityCount> overloaded_until{};
+  std::array<Ns, kPriorityCount> losing_until{};  // frames were lost to lateness
+  struct ShapeShare {
+    double arrived = 0, started = 0;  // frames, with forward decay
+  };
+  std::vector<ShapeShare> shares;  // by shape
   // When to look at it again
   bool dirty = false;
   bool idle = false;

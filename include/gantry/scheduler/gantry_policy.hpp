@@ -14,7 +14,7 @@ struct PolicyConfig {
   /// by two), never above urgent. > 0.
   Duration ageing = std::chrono::seconds{1};
   /// How far back fair shedding remembers what a camera got, > 0.
-  Duration fairness_memory = std::chrono::seconds{30};
+  Duration fairness_memory = std::chrono::seconds{1};
   /// Standard deviations of latency kept as a margin when deciding whether an ordinary frame can still make it, >= 0.
   double margin_sigmas = 1.0;
 };
