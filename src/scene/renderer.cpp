@@ -340,12 +340,23 @@ void Renderer::draw_body(Drawn& d, std::uint8_t owner, double seconds) {
                          {x1 + std::fabs(dx) * 2, y1 + std::fabs(dy) * 2, 0, {}}};
   d.rect = bounds(box, 2, width_, height_);
   if (d.rect.empty() && !d.cut) return;
-  if (d.cut) d.rect = {0, 0, width_, height_};
-  mark(d.rect);
+  if (!d.cut) mark(d.rect);
   for (std::size_t t = 0; t + 2 < mesh.triangles.size(); t += 3) {
     const std::size_t i0 = mesh.triangles[t], i1 = mesh.triangles[t + 1], i2 = mesh.triangles[t + 2];
     if (facing_[i0] < 0 && facing_[i1] < 0 && facing_[i2] < 0) continue;
     const auto emit = [&](const Corner& a, const Corner& b, const Corner& e) {
+      if (d.cut) {
+        // Corners near the camera lie anywhere: only what is drawn counts.
+        const float mx = 2 * std::abs(dx);
+        const float my = 2 * std::abs(dy);
+        const Corner corners[3] = {a, b, e};
+        Corner wide[6];
+        for (int k = 0; k < 3; ++k) {
+          wide[k] = {corners[k].x - mx, corners[k].y - my, 0, {}};
+          wide[k + 3] = {corners[k].x + mx, corners[k].y + my, 0, {}};
+        }
+        mark(bounds(wide, 6, width_, height_));
+      }
       d.outline += draw_triangle(target_, a, b, e, {dx, dy}, owner, true);
     };
     if (d.cut) {
