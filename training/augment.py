@@ -16,19 +16,20 @@ except ImportError:  # CPU-only machines train in tests alone
     triton = None
 
 
-def draw_parameters(batch, mosaic, device, generator=None):
-    """Random geometry and colour of a batch. Geometry maps a source pixel p to p * scale + shift in its quadrant."""
+def draw_parameters(batch, mosaic, device):
+    """Random geometry and colour of a batch. Geometry maps a source pixel p to p * scale + shift in its quadrant.
+    Makes no tensor from host data, so that a CUDA graph may capture it."""
 
     def r(*shape):
-        return torch.rand(*shape, device=device, generator=generator)
+        return torch.rand(*shape, device=device)
 
     tiles = 4 if mosaic else 1
     if mosaic:
         centre = SIZE * (0.3 + 0.4 * r(batch, 2))
         zoom = 0.62 * torch.exp((r(batch, 1) * 2 - 1) * math.log(1.7))
         scale = zoom * torch.exp((r(batch, 4) * 2 - 1) * 0.2)
-        left = torch.tensor([True, False, True, False], device=device)
-        top = torch.tensor([True, True, False, False], device=device)
+        tile = torch.arange(4, device=device)
+        left, top = tile % 2 == 0, tile < 2
         jx, jy = r(batch, 4) * 0.15 * SIZE, r(batch, 4) * 0.2 * SIZE
         tx = torch.where(left, centre[:, :1] - SIZE * scale + jx, centre[:, :1] - jx)
         ty = torch.where(top, centre[:, 1:] - SIZE * scale + jy, centre[:, 1:] - jy)
@@ -139,7 +140,7 @@ if triton is not None:
         return tl.load(base + plane * SIZE * SIZE + y * SIZE + x, mask=ok, other=GREY).to(tl.float32)
 
     @triton.jit
-    def _render(images, index, centre, scale, tx, ty, flip, colour, out, seed, T: tl.constexpr, SIZE: tl.constexpr,
+    def _render(images, index, centre, scale, tx, ty, flip, colour, out, seed_at, T: tl.constexpr, SIZE: tl.constexpr,
                 GREY: tl.constexpr, BLOCK: tl.constexpr):
         """One program renders BLOCK pixels of one picture. out: [B,S,S,3] bfloat16 (channels last)."""
         b = tl.program_id(0)
@@ -179,6 +180,7 @@ if triton is not None:
         g = (mean + (g - mean) * saturation) * gain * tl.load(colour + 6 * b + 3)
         u = (mean + (u - mean) * saturation) * gain * tl.load(colour + 6 * b + 4)
         if sigma > 0:
+            seed = tl.load(seed_at)
             at = b * SIZE * SIZE + pixel
             r += sigma * tl.randn(seed, at)
             g += sigma * tl.randn(seed + 1, at)
@@ -190,7 +192,7 @@ if triton is not None:
 
 
 def render(images, index, p, seed):
-    """As render_reference, with noise; bfloat16, channels last. On a GPU through the kernel."""
+    """As render_reference, with noise; bfloat16, channels last. On a GPU through the kernel. seed: int32 [1]."""
     if not images.is_cuda:
         return render_reference(images, index, p)
     b, t = index.shape
@@ -209,18 +211,22 @@ class Augment:
 
     def __init__(self, pictures, weights, batch, points):
         self.points = points
-        self.pictures, self.weights, self.batch = pictures, weights.to(pictures.images.device), batch
+        device = pictures.images.device
+        self.pictures, self.batch = pictures, batch
+        self.cumulative = (weights / weights.sum()).cumsum(0).to(device)
+        self.seed = torch.zeros(1, dtype=torch.int32, device=device)
         self.objects, self.regions = self.OBJECTS * batch // 64, self.REGIONS * batch // 64
         self.mosaic = True
-        self.step = 0
 
     def next(self):
         """-> images [B,3,S,S], objects, ignored regions (padded lists), known [B,A,C]."""
         device = self.pictures.images.device
         p = draw_parameters(self.batch, self.mosaic, device)
-        index = torch.multinomial(self.weights, self.batch * p["tiles"], replacement=True).view(self.batch, p["tiles"])
-        self.step += 1
-        images = render(self.pictures.images, index, p, self.step * 3)
+        # Inverse transform sampling: a picture is drawn in proportion to its weight.
+        drawn = torch.searchsorted(self.cumulative, torch.rand(self.batch, p["tiles"], device=device))
+        index = drawn.clamp(max=len(self.pictures) - 1)
+        self.seed += 3
+        images = render(self.pictures.images, index, p, self.seed)
         objects = pad_list(place_boxes(self.pictures.labels[index], p), self.objects)
         regions = pad_list(place_boxes(self.pictures.ignore[index], p, least_visible=0.0), self.regions)
         return images, objects, regions, self._known(index, p)

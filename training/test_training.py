@@ -95,7 +95,7 @@ def test_kernel_agrees_with_the_reference(mosaic):
     out = torch.empty((2, dataset.SIZE, dataset.SIZE, 3))
     augment._render[(2, triton.cdiv(dataset.SIZE**2, 65536))](
         images, index, p["centre"].contiguous(), p["scale"].contiguous(), p["tx"].contiguous(), p["ty"].contiguous(),
-        p["flip"].int(), p["colour"], out, 1, p["tiles"], dataset.SIZE, dataset.GREY, 65536)
+        p["flip"].int(), p["colour"], out, torch.ones(1, dtype=torch.int32), p["tiles"], dataset.SIZE, dataset.GREY, 65536)
     assert (out.permute(0, 3, 1, 2) - augment.render_reference(images, index, p)).abs().max() < 1e-4
 
 

@@ -26,10 +26,68 @@ PLAIN_FROM = 0.85  # share of the training after which pictures come one by one,
 
 
 def build_optimizer(net, lr):
+    """`lr`: a tensor on a GPU, so that a captured step sees its changes; a number on a CPU."""
     decay = [p for p in net.parameters() if p.ndim > 1]
     plain = [p for p in net.parameters() if p.ndim <= 1]
     groups = [{"params": decay, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.999), fused=next(net.parameters()).is_cuda)
+    on_gpu = next(net.parameters()).is_cuda
+    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.999), fused=on_gpu, capturable=on_gpu)
+
+
+class Step:
+    """One step of training: batch, forward, loss, backward, update, average. On a GPU the whole of it is captured once as
+    a CUDA graph and replayed, because launching its thousand kernels one by one takes longer than running them."""
+
+    WARM_UP = 4  # steps before the capture, in which kernels are compiled and chosen
+
+    def __init__(self, net, ema, optimizer, batches):
+        self.net, self.optimizer, self.batches = net, optimizer, batches
+        self.device = next(net.parameters()).device
+        self.on_gpu = self.device.type == "cuda"
+        self.forward = torch.compile(net) if self.on_gpu else net
+        self.criterion = torch.compile(detection_loss, dynamic=False) if self.on_gpu else detection_loss
+        pairs = [(a, b) for a, b in zip(ema.state_dict().values(), net.state_dict().values()) if a.is_floating_point()]
+        self.averages, self.values = [a for a, _ in pairs], [b for _, b in pairs]
+        self.average_weight = torch.zeros((), device=self.device)
+        self.parts = torch.zeros(3, device=self.device)
+        self.graph = None
+
+    def _body(self):
+        images, objects, regions, known = self.batches.next()
+        with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):
+            maps = self.forward(images)
+        loss, parts = self.criterion([m.float() for m in maps], objects, regions, known)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 10.0)
+        self.optimizer.step()
+        with torch.no_grad():
+            change = torch._foreach_sub(self.values, self.averages)
+            torch._foreach_mul_(change, self.average_weight)
+            torch._foreach_add_(self.averages, change)
+            self.parts.copy_(parts)
+
+    def capture(self):
+        """Runs WARM_UP steps and captures the next. To be called again when the batches change their kind."""
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(self.WARM_UP):
+                self.optimizer.zero_grad(set_to_none=True)
+                self._body()
+        torch.cuda.current_stream().wait_stream(side)
+        torch.cuda.synchronize()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self._body()
+
+    def run(self, average_weight):
+        self.average_weight.fill_(average_weight)
+        if self.graph is not None:
+            self.graph.replay()
+        else:
+            self.optimizer.zero_grad(set_to_none=True)
+            self._body()
 
 
 def save(folder, net, ema, optimizer, step, elapsed):
@@ -69,9 +127,11 @@ def main():
 
     classes = len(dataset.NAMES)
     net = Yolo11(args.size, classes).to(device).to(memory_format=torch.channels_last)
-    ema = Yolo11(args.size, classes).to(device)
+    ema = Yolo11(args.size, classes).to(device).to(memory_format=torch.channels_last)
     ema.load_state_dict(net.state_dict())
-    optimizer = build_optimizer(net, args.lr)
+    on_gpu = device.type == "cuda"
+    lr = torch.tensor(args.lr, device=device) if on_gpu else args.lr
+    optimizer = build_optimizer(net, lr)
     step, before = 0, 0.0
     if args.resume:
         saved = torch.load(args.resume, map_location=device)
@@ -79,17 +139,12 @@ def main():
         ema.load_state_dict(saved["ema"])
         optimizer.load_state_dict(saved["optimizer"])
         step, before = saved["step"], saved["elapsed"]
-    averaged = [(a, b) for a, b in zip(ema.state_dict().values(), net.state_dict().values()) if a.is_floating_point()]
-    ema_tensors, net_tensors = [a for a, _ in averaged], [b for _, b in averaged]
-
     with torch.no_grad():
         net.eval()
         points, _ = anchor_points(net(torch.zeros(1, 3, dataset.SIZE, dataset.SIZE, device=device)))
         net.train()
     batches = augment.Augment(pictures, weights, args.batch, points)
-    on_gpu = device.type == "cuda"
-    forward = torch.compile(net) if on_gpu else net
-    criterion = torch.compile(detection_loss, dynamic=False) if on_gpu else detection_loss
+    one = Step(net, ema, optimizer, batches)
 
     total = args.minutes * 60
     sitting_end = (args.stop_after or math.inf) * 60
@@ -99,26 +154,30 @@ def main():
         progress = elapsed / total
         if progress >= 1 or time.time() - begun >= sitting_end or (args.steps and step - first_step >= args.steps):
             break
-        batches.mosaic = progress < PLAIN_FROM
-        lr = args.lr * min(1, (step + 1) / WARM_UP) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+        rate = args.lr * min(1, (step + 1) / WARM_UP) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
         for group in optimizer.param_groups:
-            group["lr"] = lr
-        images, objects, regions, known = batches.next()
-        with torch.autocast(device.type, torch.bfloat16):
-            maps = forward(images)
-        loss, parts = criterion([m.float() for m in maps], objects, regions, known)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 10.0)
-        optimizer.step()
+            if on_gpu:
+                group["lr"] = lr
+                lr.fill_(rate)
+            else:
+                group["lr"] = rate
+        mosaic = progress < PLAIN_FROM
+        if on_gpu and (one.graph is None or mosaic != batches.mosaic):
+            batches.mosaic = mosaic
+            one.average_weight.fill_(1 - EMA_DECAY * (1 - math.exp(-(step + 1) / 2000)))
+            one.capture()
+            step += Step.WARM_UP
+            print(f"captured a step after {time.time() - start:.1f} s", flush=True)
+        batches.mosaic = mosaic
+        one.run(1 - EMA_DECAY * (1 - math.exp(-(step + 1) / 2000)))
         step += 1
-        with torch.no_grad():
-            torch._foreach_lerp_(ema_tensors, net_tensors, 1 - EMA_DECAY * (1 - math.exp(-step / 2000)))
-        if step % 200 == 0 or not on_gpu or step - first_step in (2, 20):
-            now, box_cls_dfl = time.time(), [round(v, 3) for v in parts.tolist()]
-            print(f"step {step} {progress:.3f} lr {lr:.5f} box, cls, dfl {box_cls_dfl} {now - last:.1f} s since last", flush=True)
+        if on_gpu and step % 16 == 0:
+            torch.cuda.synchronize()  # or the host runs ahead, and the clock says nothing
+        if step % 500 == 0 or not on_gpu or step - first_step == 50:
+            now, box_cls_dfl = time.time(), [round(v, 3) for v in one.parts.tolist()]
+            print(f"step {step} {progress:.3f} lr {rate:.5f} box, cls, dfl {box_cls_dfl} {now - last:.1f} s since last", flush=True)
             last = now
-        if step % 2000 == 0:
+        if step % 4000 == 0:
             save(args.out, net, ema, optimizer, step, before + time.time() - start)
     save(args.out, net, ema, optimizer, step, before + time.time() - start)
     ap, objects = average_precision(ema, validation)
