@@ -16,7 +16,7 @@ def average_precision(net, pictures, confidence=0.01, iou=0.5, batch=32):
     scores_of, hits_of, objects = [[] for _ in NAMES], [[] for _ in NAMES], np.zeros(len(NAMES), int)
     for start in range(0, len(pictures), batch):
         x = pictures.images[start : start + batch].to(device).float() / 255
-        with torch.autocast(device.type, torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             maps = net(x)
         maps = [m.float() for m in maps]
         points, strides = anchor_points(maps)
@@ -59,3 +59,36 @@ def average_precision(net, pictures, confidence=0.01, iou=0.5, batch=32):
         at = np.searchsorted(recall, np.linspace(0, 1, 101))
         ap[k] = np.where(at < len(precision), np.append(precision, 0)[np.minimum(at, len(precision))], 0).mean()
     return ap, objects
+
+
+def main():
+    """usage: evaluate.py PACK ema.pt [--size n]   AP50 by source and class on the validation pictures of PACK."""
+    import argparse
+
+    import dataset
+    from model import Yolo11
+
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("pack")
+    parser.add_argument("weights")
+    parser.add_argument("--size", default="n", choices=("n", "s"))
+    args = parser.parse_args()
+    pictures = dataset.load(args.pack, "val")
+    net = Yolo11(args.size, len(NAMES))
+    saved = torch.load(args.weights, map_location="cpu")
+    net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in saved.items()})
+    real = [s != "sim" for s in pictures.sources]
+    groups = {"all real": real, **{s: [q == s for q in pictures.sources] for s in sorted(set(pictures.sources))}}
+    print(f"{'source':10} pictures  " + "  ".join(f"{n:>16}" for n in NAMES))
+    for name, chosen in groups.items():
+        rows = [i for i, c in enumerate(chosen) if c]
+        part = dataset.Pictures(
+            pictures.images[rows], pictures.labels[rows], pictures.ignore[rows], pictures.known[rows], [pictures.sources[i] for i in rows]
+        )
+        ap, objects = average_precision(net, part)
+        cells = [f"{a:.3f} of {o:6d}" if o else "-" for a, o in zip(ap, objects)]
+        print(f"{name:10} {len(rows):8d}  " + "  ".join(f"{c:>16}" for c in cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()
