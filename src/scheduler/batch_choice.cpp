@@ -244,7 +244,7 @@ double GantryPolicy::Impl::urgent_limit_ns(const Device& runner, ShapeId shape, 
     const Camera& camera = cameras_[index];
     if (camera.slack_ns <= 0) continue;
     if (camera.beat.steady() && runner.urgent_cameras.size() <= kMostUrgentDue) {
-      urgent_due_.push_back({camera.beat.earliest(now), std::max(now, camera.beat.next()), camera.slack_ns});
+      urgent_due_.push_back({camera.beat.earliest(now), camera.slack_ns});
     } else {
       random_fps += camera.load_fps;
       random_slack = std::min(random_slack, camera.slack_ns);
@@ -273,35 +273,9 @@ int GantryPolicy::Impl::batch_cap(Device& runner, ShapeId shape, Ns now) {
   if (ladder_.step() >= DegradeLadder::kSmallerBatches) cap = std::max(1, cap / 2);
   const double limit = urgent_limit_ns(runner, shape, now);
   // With fewer than two batches of one in an urgent deadline, no cap could protect it.
-  if (limit < static_cast<double>(kNsNever)) {
+  if (limit < static_cast<double>(kNsNever))
     cap = std::clamp(latency_.largest_batch(id, shape, limit, latency_.high_factor(id, shape)), 1, cap);
-    if (!urgent_due_.empty() && runner.waiting > cap) cap = split_for_urgent(runner, shape, cap, now);
-  }
   return latency_.best_batch(id, shape, cap);
-}
-
-/// With work enough for any batch: a long batch leaves the urgent frame that comes during it time for a small batch
-/// only, and small batches are slow. The size up to `cap` with the most frames a second over both.
-int GantryPolicy::Impl::split_for_urgent(const Device& runner, ShapeId shape, int cap, Ns now) const {
-  const DeviceId id = runner.spec.id;
-  const UrgentDue& due = urgent_due_.front();
-  const auto comes = static_cast<double>(due.expected - now);
-  if (comes >= latency_.mean_ns(id, shape, cap)) return cap;
-  int best = cap;
-  double best_rate = 0;
-  for (const int step : kSizeSteps) {
-    const int size = std::min(step, cap);
-    const double time = latency_.mean_ns(id, shape, size);
-    double rate = size / time;
-    if (comes < time) {
-      const double left = comes + due.slack_ns - time;
-      const int after = latency_.largest_batch(id, shape, left, latency_.high_factor(id, shape));
-      rate = after == 0 ? 0 : (size + after) / (time + latency_.mean_ns(id, shape, after));
-    }
-    if (rate >= best_rate) best = size, best_rate = rate;
-    if (step >= cap) break;
-  }
-  return best;
 }
 
 /// Fills picked_ with the frames of class `cls` that make the best batch of at most `cap`, then with lower classes.

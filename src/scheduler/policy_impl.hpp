@@ -62,7 +62,6 @@ class GantryPolicy::Impl {
   bool help(Device& helper, Device& other, Ns now);
   [[nodiscard]] ShapeId choose_shape(const Device& runner, const Device& source, int cls, Ns now) const;
   [[nodiscard]] int batch_cap(Device& runner, ShapeId shape, Ns now);
-  [[nodiscard]] int split_for_urgent(const Device& runner, ShapeId shape, int cap, Ns now) const;
   [[nodiscard]] double urgent_limit_ns(const Device& runner, ShapeId shape, Ns now);
   void pick(Device& device, ShapeId shape, int cls, int cap, Ns now);
   [[nodiscard]] bool overloaded(const Device& device, ShapeId shape, int cls, int cap, int must, Ns now) const;
@@ -117,7 +116,6 @@ class GantryPolicy::Impl {
   std::vector<Ns> deadlines_;
   struct UrgentDue {
     Ns earliest;  // when the frame may come
-    Ns expected;
     double slack_ns;
   };
   std::vector<UrgentDue> urgent_due_;
