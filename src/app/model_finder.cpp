@@ -67,11 +67,11 @@ std::string find_model(const std::string& name, const std::vector<fs::path>& fol
   std::vector<std::string> looked_in;
   for (const auto& folder : folders)
     if (fs::is_directory(folder, error)) looked_in.push_back(folder.lexically_normal().string());
-  throw ModelError("no model called '" + name + "'" + config::did_you_mean(name, names) +
-                   (names.empty()
-                        ? "; there are no models in " +
-                              (looked_in.empty() ? std::string{"models/ beside the program"} : join(looked_in))
-                        : "; there are " + join(names) + " in " + join(looked_in)) +
+  auto meant = config::did_you_mean(name, names);
+  if (meant.empty()) meant = ".";
+  const auto place = looked_in.empty() ? std::string{"models/ beside the program"} : join(looked_in);
+  const auto there = names.empty() ? " There are no models in " + place : " There are " + join(names) + " in " + place;
+  throw ModelError("no model called '" + name + "'" + meant + there +
                    ". Give a file (model.onnx), or set GANTRY_MODELS to the folder of your models");
 }
 

@@ -12,6 +12,8 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   cli::add_detect(app, exit_code);
   cli::add_serve(app, exit_code);
+  cli::add_bench(app, exit_code);
+  cli::add_doctor(app, exit_code);
   cli::add_config(app, exit_code);
   cli::add_engine(app, exit_code);
   cli::add_val(app, exit_code);

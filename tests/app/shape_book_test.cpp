@@ -30,7 +30,8 @@ TEST(ShapeChoice, FallsBackOnWhatShowsMostAndOfThoseTheSmallest) {
 class ShapeBookTest : public testing::Test {
  protected:
   ShapeBookTest()
-      : dispatcher(std::make_unique<scheduler::GantryPolicy>(), [](scheduler::FrameEnd&) {}, clock),
+      : dispatcher(
+            std::make_unique<scheduler::GantryPolicy>(), [](scheduler::FrameEnd&) {}, clock),
         book({&backend}, dispatcher, 8, [](Severity, std::string_view) {}) {
     dispatcher.add_device("cpu", 1, 1);
   }

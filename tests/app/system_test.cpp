@@ -1,0 +1,333 @@
+#include "gantry/app/system.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "app/fakes.hpp"
+#include "gantry/core/errors.hpp"
+
+namespace gantry::app {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using test::FakeBackend;
+
+/// paced://FPS is an endless camera of 16x16 pictures; paced://FPS/upright one whose pictures stand upright.
+class PacedSource final : public media::Source {
+ public:
+  explicit PacedSource(const std::string& url) {
+    const double fps = std::stod(url.substr(url.find("://") + 3));
+    period_ = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(1 / fps));
+    stream_.codec = "raw";
+    stream_.live = true;
+    upright_ = url.ends_with("/upright");
+  }
+  Result<void> open() override { return {}; }
+  Result<media::Packet> next() override {
+    std::unique_lock lock{mutex_};
+    if (wake_.wait_for(lock, period_, [this] { return cancelled_; })) return fail(ErrorCode::kCancelled, "cancelled");
+    auto* pixels = new test::CountedPixels{alive, static_cast<std::uint8_t>(next_)};
+    media::RawPayload raw;
+    raw.pixels = StorageRef{pixels};
+    raw.image.width = upright_ ? 8 : 16;
+    raw.image.height = 16;
+    raw.image.planes[0] = {pixels->data(), 16};
+    raw.image.planes[1] = {pixels->data() + 256, 16};
+    media::Packet packet;
+    packet.payload = std::move(raw);
+    packet.pts = period_ * next_;
+    packet.arrived_at = SteadyClock{}.now();
+    packet.keyframe = true;
+    packet.stream_changed = next_++ == 0;
+    return packet;
+  }
+  const media::StreamInfo& stream() const noexcept override { return stream_; }
+  void cancel() noexcept override {
+    {
+      const std::lock_guard lock{mutex_};
+      cancelled_ = true;
+    }
+    wake_.notify_all();
+  }
+  static inline std::atomic<int> alive{0};
+
+ private:
+  Duration period_{};
+  bool upright_ = false;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool cancelled_ = false;
+  std::uint64_t next_ = 0;
+  media::StreamInfo stream_;
+};
+
+class SystemTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    media::register_scheme("paced", [](const media::SourceConfig& config) -> std::unique_ptr<media::Source> {
+      return std::make_unique<PacedSource>(config.url);
+    });
+  }
+  ~SystemTest() override {
+    system.reset();
+    EXPECT_EQ(PacedSource::alive, 0) << "a frame's pixels were kept";
+  }
+
+  static config::CameraConfig camera(const std::string& source) {
+    config::CameraConfig camera;
+    camera.source = source;
+    camera.deadline = seconds{10};  // nothing is late on a slow machine unless the test wants it
+    return camera;
+  }
+
+  void make(const std::map<std::string, std::string>& sources, milliseconds delay = milliseconds{0}) {
+    for (const auto& [id, source] : sources) config.cameras[id] = camera(source);
+    std::vector<std::unique_ptr<engine::Backend>> backends;
+    backends.push_back(std::make_unique<FakeBackend>(2, 1, [delay](const engine::Batch&) { return delay; }));
+    system = std::make_unique<System>(config, std::move(backends), clock, [this](Severity, std::string_view text) {
+      const std::lock_guard lock{log_mutex};
+      log.emplace_back(text);
+    });
+  }
+
+  template <typename Condition>
+  [[nodiscard]] bool eventually(Condition condition) const {
+    for (int i = 0; i < 3000; ++i) {
+      if (condition()) return true;
+      std::this_thread::sleep_for(milliseconds{5});
+    }
+    return false;
+  }
+  [[nodiscard]] bool publishes(const std::string& id, std::uint64_t frames = 5) const {
+    const auto before = system->camera(id).value().frames.published();
+    return eventually([&] { return system->camera(id).value().frames.published() >= before + frames; });
+  }
+  void expect_settled() const {
+    const auto total = system->totals();
+    EXPECT_EQ(total.in_flight, 0U);
+    EXPECT_EQ(total.received, total.published() + total.dropped());
+  }
+
+  SteadyClock clock;
+  config::Config config;
+  std::mutex log_mutex;
+  std::vector<std::string> log;
+  std::unique_ptr<System> system;
+};
+
+TEST_F(SystemTest, EveryPublishedFrameReachesEveryListenerOnce) {
+  make({{"a", "paced://200"}, {"b", "paced://100"}});
+  std::mutex mutex;
+  std::map<std::string, std::set<std::uint64_t>> seen;
+  std::atomic<std::uint64_t> calls{0};
+  const auto subscription = system->subscribe([&](const sinks::FrameResult& result) {
+    const std::lock_guard lock{mutex};
+    seen[result.camera].insert(result.seq);
+    ++calls;
+    const auto& at = result.latency;
+    EXPECT_EQ(at.queue + at.preprocess + at.inference + at.postprocess, at.total);
+    EXPECT_EQ(result.width, 16);
+  });
+  system->start();
+  EXPECT_TRUE(publishes("a", 20));
+  EXPECT_TRUE(publishes("b", 20));
+  system->stop();
+  expect_settled();
+  EXPECT_EQ(calls, system->totals().published());
+  for (const char* id : {"a", "b"}) {
+    const auto status = system->camera(id).value();
+    EXPECT_EQ(seen[id].size(), status.frames.published()) << "a frame came twice";
+    EXPECT_EQ(status.latency->total.count(), status.frames.published());
+    EXPECT_EQ(status.state, media::CameraState::kRemoved);
+  }
+}
+
+TEST_F(SystemTest, BooksBalanceInEveryReadingUnderOverload) {
+  for (const char* id : {"a", "b"}) {
+    config.cameras[id] = camera("paced://300");
+    config.cameras[id].deadline = milliseconds{60};
+  }
+  make({}, milliseconds{10});  // 600 frames/s in, 200 out
+  system->start();
+  for (int i = 0; i < 200; ++i) {
+    for (const auto& status : system->cameras()) {
+      const auto& frames = status.frames;
+      ASSERT_EQ(frames.received, frames.published() + frames.dropped() + frames.in_flight);
+      ASSERT_LT(frames.in_flight, 1000U) << "in_flight went below zero";
+    }
+    std::this_thread::sleep_for(milliseconds{3});
+  }
+  system->stop();
+  expect_settled();
+  EXPECT_GT(system->totals().dropped(), 0U);
+  EXPECT_GT(system->totals().published(), 0U);
+}
+
+TEST_F(SystemTest, CamerasComeAndGoWhileOthersRun) {
+  make({{"a", "paced://100"}});
+  system->start();
+  EXPECT_TRUE(publishes("a"));
+  ASSERT_TRUE(system->add_camera("b", camera("paced://100")));
+  EXPECT_TRUE(publishes("b"));
+  const auto before = system->camera("b").value().frames.received;
+  ASSERT_TRUE(system->remove_camera("b"));
+  EXPECT_FALSE(system->camera("b"));
+  EXPECT_TRUE(publishes("a"));
+  const auto total = system->totals();
+  EXPECT_GE(total.received, before + system->camera("a").value().frames.received - 100)
+      << "what a removed camera has counted stays in the total";
+  system->stop();
+  expect_settled();
+}
+
+TEST_F(SystemTest, ARemovedCameraHasNoFrameLeft) {
+  make({{"a", "paced://200"}}, milliseconds{20});
+  system->start();
+  EXPECT_TRUE(publishes("a"));
+  std::atomic<bool> gone{false};
+  const auto subscription = system->subscribe([&](const sinks::FrameResult&) { EXPECT_FALSE(gone); });
+  ASSERT_TRUE(system->remove_camera("a"));
+  gone = true;
+  expect_settled();
+  EXPECT_GT(system->totals().received, 0U);
+}
+
+TEST_F(SystemTest, ControlsSayWhatIsWrongAndChangeNothing) {
+  make({{"a", "paced://100"}});
+  system->start();
+  auto bad = camera("paced://100");
+  bad.classes = {"cra"};
+  EXPECT_EQ(system->add_camera("b", bad).error().message,
+            "cameras.b.classes: the model has no class 'cra'; did you mean 'car'?");
+  EXPECT_EQ(system->add_camera("b", camera("nothing://x")).error().code, ErrorCode::kInvalid);
+  EXPECT_EQ(system->add_camera("a", camera("paced://1")).error().message,
+            "camera a exists already; change it or choose another id");
+  EXPECT_EQ(system->add_camera("../a", camera("paced://1")).error().code, ErrorCode::kInvalid);
+  EXPECT_EQ(system->change_camera("b", camera("paced://1")).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(system->change_camera("a", bad).error().code, ErrorCode::kInvalid);
+  EXPECT_EQ(system->remove_camera("b").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(system->boost("b", Priority::kUrgent, seconds{1}).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(system->boost("a", Priority::kUrgent, seconds{0}).error().code, ErrorCode::kInvalid);
+  EXPECT_TRUE(system->boost("a", Priority::kUrgent, seconds{1}));
+  EXPECT_EQ(system->cameras().size(), 1U);
+  EXPECT_TRUE(publishes("a"));
+}
+
+TEST_F(SystemTest, AnAdjustedCameraKeepsItsConnectionAndItsBooks) {
+  make({{"a", "paced://100"}});
+  system->start();
+  EXPECT_TRUE(publishes("a"));
+  const auto before = system->camera("a").value();
+  auto next = config.cameras["a"];
+  next.confidence = 0.6;
+  next.priority = Priority::kUrgent;
+  ASSERT_TRUE(system->change_camera("a", next));
+  const auto adjusted = system->camera("a").value();
+  EXPECT_EQ(adjusted.number, before.number);
+  EXPECT_EQ(adjusted.stream.attempts, before.stream.attempts);
+  EXPECT_GE(adjusted.frames.received, before.frames.received);
+  EXPECT_EQ(adjusted.config.confidence, 0.6);
+  next.source = "paced://50";
+  ASSERT_TRUE(system->change_camera("a", next));
+  const auto reconnected = system->camera("a").value();
+  EXPECT_NE(reconnected.number, before.number);
+  EXPECT_GE(reconnected.frames.received, adjusted.frames.received) << "a new connection keeps the books";
+  EXPECT_TRUE(publishes("a"));
+  system->stop();
+  expect_settled();
+}
+
+TEST_F(SystemTest, ApplyTouchesOnlyWhatChangedAndRefusesWhole) {
+  make({{"a", "paced://100"}, {"b", "paced://100"}, {"c", "paced://100"}});
+  system->start();
+  for (const char* id : {"a", "b", "c"}) EXPECT_TRUE(publishes(id));
+  const auto a = system->camera("a").value();
+  auto next = config;
+  next.cameras.erase("b");
+  next.cameras["c"].fps = 5;
+  next.cameras["d"] = camera("paced://100");
+  next.model.path = "other.onnx";
+  auto broken = next;
+  broken.cameras["e"] = camera("paced://100");
+  broken.cameras["e"].classes = {"unicorn"};
+  EXPECT_THROW((void)system->apply(broken), ConfigError);
+  EXPECT_EQ(system->cameras().size(), 3U) << "a refused configuration changes nothing";
+  const auto changes = system->apply(next);
+  EXPECT_THAT(changes.removed, testing::ElementsAre("b"));
+  EXPECT_THAT(changes.adjusted, testing::ElementsAre("c"));
+  EXPECT_THAT(changes.added, testing::ElementsAre("d"));
+  EXPECT_THAT(changes.at_start, testing::ElementsAre("model.path"));
+  EXPECT_TRUE(publishes("d"));
+  EXPECT_EQ(system->camera("a").value().number, a.number);
+  EXPECT_FALSE(system->camera("b"));
+  system->stop();
+  expect_settled();
+}
+
+TEST_F(SystemTest, DisabledCamerasAreNotConnected) {
+  config.cameras["off"] = camera("paced://100");
+  config.cameras["off"].enabled = false;
+  make({{"on", "paced://100"}});
+  system->start();
+  EXPECT_FALSE(system->camera("off"));
+  auto enabled = config.cameras["off"];
+  enabled.enabled = true;
+  ASSERT_TRUE(system->change_camera("off", enabled));
+  EXPECT_TRUE(publishes("off"));
+  ASSERT_TRUE(system->change_camera("off", config.cameras["off"]));
+  EXPECT_FALSE(system->camera("off"));
+}
+
+TEST_F(SystemTest, TheSnapshotIsTheNewestResultWithItsPicture) {
+  make({{"a", "paced://100"}});
+  EXPECT_FALSE(system->snapshot("a"));
+  system->start();
+  EXPECT_TRUE(publishes("a"));
+  const auto snapshot = system->snapshot("a").value();
+  EXPECT_EQ(snapshot.result.camera, "a");
+  ASSERT_EQ(snapshot.result.detections.size(), 1U);
+  EXPECT_EQ(*snapshot.image.planes[0].data, static_cast<std::uint8_t>(snapshot.result.seq))
+      << "the picture belongs to another frame";
+  EXPECT_EQ(snapshot.result.detections[0].box.x1, static_cast<float>(*snapshot.image.planes[0].data));
+  EXPECT_FALSE(system->snapshot("b"));
+}
+
+TEST_F(SystemTest, ResolutionsMixAndEachFindsAShape) {
+  make({{"wide", "paced://100"}, {"tall", "paced://100/upright"}});
+  system->start();
+  EXPECT_TRUE(publishes("wide"));
+  EXPECT_TRUE(publishes("tall"));
+}
+
+TEST_F(SystemTest, ACancelledSubscriptionIsNeverCalledAgain) {
+  make({{"a", "paced://500"}});
+  system->start();
+  for (int i = 0; i < 50; ++i) {
+    auto alive = std::make_unique<std::atomic<bool>>(true);
+    auto subscription = system->subscribe([&flag = *alive](const sinks::FrameResult&) { EXPECT_TRUE(flag); });
+    std::this_thread::sleep_for(milliseconds{2});
+    subscription.reset();
+    *alive = false;
+  }
+}
+
+TEST_F(SystemTest, SecretsAreNeverShownOrLogged) {
+  media::register_scheme("secret", [](const media::SourceConfig&) -> std::unique_ptr<media::Source> {
+    return std::make_unique<PacedSource>("paced://100");
+  });
+  make({{"a", "secret://viewer:hunter2@192.0.2.1/stream"}});
+  system->start();
+  EXPECT_TRUE(publishes("a"));
+  EXPECT_EQ(system->camera("a").value().config.source, "secret://viewer:***@192.0.2.1/stream");
+  system->stop();
+  const std::lock_guard lock{log_mutex};
+  for (const auto& line : log) EXPECT_EQ(line.find("hunter2"), std::string::npos) << line;
+}
+
+}  // namespace
+}  // namespace gantry::app
