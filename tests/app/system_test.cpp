@@ -121,7 +121,7 @@ class SystemTest : public testing::Test {
 };
 
 TEST_F(SystemTest, EveryPublishedFrameReachesEveryListenerOnce) {
-  make({{"a", "paced://200"}, {"b", "paced://100"}});
+  make({{"a", "paced://200"}, {"b", "paced://100"}}, milliseconds{1});
   std::mutex mutex;
   std::map<std::string, std::set<std::uint64_t>> seen;
   std::atomic<std::uint64_t> calls{0};
@@ -178,9 +178,8 @@ TEST_F(SystemTest, CamerasComeAndGoWhileOthersRun) {
   ASSERT_TRUE(system->remove_camera("b"));
   EXPECT_FALSE(system->camera("b"));
   EXPECT_TRUE(publishes("a"));
-  const auto total = system->totals();
-  EXPECT_GE(total.received, before + system->camera("a").value().frames.received - 100)
-      << "what a removed camera has counted stays in the total";
+  const auto a = system->camera("a").value().frames.received;
+  EXPECT_GE(system->totals().received, before + a) << "what a removed camera has counted stays in the total";
   system->stop();
   expect_settled();
 }
