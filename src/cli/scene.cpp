@@ -254,6 +254,7 @@ void diagram(const DiagramCommand& command) {
 void add_scene(CLI::App& app, int& exit_code) {
   CLI::App* group = app.add_subcommand("scene", "Simulated intersections with ground truth");
   group->require_subcommand(1);
+  group->footer("Example:\n  gantry scene dataset --count 100 --seed 1 --out data/scene");
 
   auto render_command = std::make_shared<RenderCommand>();
   CLI::App* render_app =

@@ -102,6 +102,7 @@ void add_simulate(CLI::App& app, int& exit_code) {
   arguments->jobs = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   CLI::App* command =
       app.add_subcommand("simulate", "Play camera traffic to the scheduler in virtual time and compare it with others");
+  command->footer("Example:\n  gantry simulate examples/scenarios/03-rush-hour.yaml --short");
   command->add_option("scenario", arguments->files, "Scenario files (YAML; docs/scheduler.md lists the keys)");
   command->add_option("--all", arguments->all, "Every scenario of this folder");
   command->add_option("--setup", arguments->setup, "Only the setup of this name");
