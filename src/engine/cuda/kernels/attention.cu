@@ -1,0 +1,179 @@
+#include "engine/cuda/kernels/attention.hpp"
+#include "engine/cuda/kernels/ptx.cuh"
+
+namespace gantry::cuda {
+
+namespace {
+
+constexpr int kKey = kAttentionKeyDim, kHead = kAttentionHeadDim, kThreads = 128;
+constexpr int kKeyStride = kKey * 2 + 16, kHeadStride = kHead * 2 + 16, kOutStride = kHead + 4;  // bytes, bytes, floats
+constexpr int kBlockTokens = 448;  // keys and values in shared memory at a time
+
+/// What: out[p] = Σ_j softmax_j(scale·q_p·k_j)·v_j + dw3x3(v)[p] + bias, a head at a time, with a running softmax
+/// In:   f16 [N,H·W,pitch], 16-byte aligned
+/// Out:  f16 [N,H·W,pitch]; must not overlap the input
+/// Launch: grid (query tiles, heads, N); 4 warps. QW = 4: 64 queries a block, a warp each 16. QW = 1: 16 queries, the
+///       warps take every fourth run of 16 keys and merge in a fixed order
+/// Bounds: any H, W ≥ 1; tokens beyond H·W are masked; no over-read
+/// Stream: ordered on `stream`; never synchronises or allocates; fit for programmatic dependent launch
+/// Numerics: FP32 scores, softmax and sums; probabilities rounded to FP16 for the second product; within 4e-3 of
+///       attention_ref
+/// Roofline: bytes = 2·(128 + 64)·heads·H·W an image, flops = 2·heads·(H·W)²·96; bound by latency at 400 tokens
+/// Rejected: scores of a whole row in shared memory (two passes more)
+template <int QW>
+__global__ void __launch_bounds__(kThreads) attention_kernel(const __grid_constant__ AttentionArgs a) {
+  constexpr int KW = 4 / QW, kQueries = 16 * QW;
+  extern __shared__ __align__(128) unsigned char shared[];
+  const int tokens = a.h * a.w, block = min(kBlockTokens, (tokens + 15) / 16 * 16);
+  const std::uint32_t keys = shared_address(shared), values = keys + block * kKeyStride;
+  float* const merged = reinterpret_cast<float*>(shared + block * (kKeyStride + kHeadStride));
+  float* const stats = merged + KW * kQueries * kOutStride;  // [KW][kQueries][2]: maximum, sum
+  const int tid = static_cast<int>(threadIdx.x), lane = tid % 32, warp = tid / 32, g = lane / 4, t = lane % 4;
+  const int qw = warp / KW, kw = warp % KW;
+  const int head = static_cast<int>(blockIdx.y), image = static_cast<int>(blockIdx.z);
+  const int first = static_cast<int>(blockIdx.x) * kQueries;
+  const half* const base = a.qkv + static_cast<long>(image) * tokens * a.qkv_pitch + head * (2 * kKey + kHead);
+
+  release_successors();
+  wait_for_predecessors();
+
+  std::uint32_t q[2][4];
+#pragma unroll
+  for (int kk = 0; kk < 2; ++kk)
+#pragma unroll
+    for (int r = 0; r < 4; ++r) {
+      const int token = min(first + qw * 16 + g + r % 2 * 8, tokens - 1);
+      q[kk][r] = *reinterpret_cast<const std::uint32_t*>(base + static_cast<long>(token) * a.qkv_pitch + kk * 16 +
+                                                         r / 2 * 8 + t * 2);
+    }
+  const float scale = a.scale * 1.44269504F;  // exp2 instead of exp
+  float top[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0}, acc[8][4] = {};
+
+  for (int start = 0; start < tokens; start += block) {
+    __syncthreads();
+    const int count = min(block, tokens - start), rows = (count + 15) / 16 * 16;
+    for (int v = tid; v < rows * 12; v += kThreads) {
+      const int token = v / 12, c = v % 12;
+      const bool valid = token < count;
+      const half* source = valid ? base + static_cast<long>(start + token) * a.qkv_pitch + kKey + c * 8 : base;
+      const std::uint32_t target = c < 4 ? keys + token * kKeyStride + c * 16 : values + token * kHeadStride + (c - 4) * 16;
+      copy_async_16(target, source, valid);
+    }
+    copy_async_commit();
+    copy_async_wait<0>();
+    __syncthreads();
+
+    for (int k0 = kw * 16; k0 < rows; k0 += KW * 16) {
+      float s[2][4] = {};
+#pragma unroll
+      for (int kk = 0; kk < 2; ++kk) {
+        std::uint32_t b[4];  // keys 0-7: dims 0-7, 8-15; keys 8-15: the same
+        load_matrix_x4(b, keys + (k0 + lane % 8 + lane / 16 * 8) * kKeyStride + kk * 32 + lane / 8 % 2 * 16);
+        mma_16816(s[0], q[kk], b[0], b[1]);
+        mma_16816(s[1], q[kk], b[2], b[3]);
+      }
+      float high[2] = {top[0], top[1]};
+#pragma unroll
+      for (int tile = 0; tile < 2; ++tile)
+#pragma unroll
+        for (int e = 0; e < 4; ++e) {
+          s[tile][e] = k0 + tile * 8 + t * 2 + e % 2 < count ? s[tile][e] * scale : -INFINITY;
+          high[e / 2] = fmaxf(high[e / 2], s[tile][e]);
+        }
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        high[r] = fmaxf(high[r], __shfl_xor_sync(0xffffffffU, high[r], 1));
+        high[r] = fmaxf(high[r], __shfl_xor_sync(0xffffffffU, high[r], 2));
+        const float shrink = exp2f(top[r] - high[r]);  // the first run: exp2(-inf) = 0
+        top[r] = high[r];
+        sum[r] *= shrink;
+#pragma unroll
+        for (int d = 0; d < 8; ++d) acc[d][r * 2] *= shrink, acc[d][r * 2 + 1] *= shrink;
+      }
+#pragma unroll
+      for (int tile = 0; tile < 2; ++tile)
+#pragma unroll
+        for (int e = 0; e < 4; ++e) {
+          s[tile][e] = exp2f(s[tile][e] - top[e / 2]);
+          sum[e / 2] += s[tile][e];
+        }
+      const std::uint32_t p[4] = {pack_half2(s[0][0], s[0][1]), pack_half2(s[0][2], s[0][3]),
+                                  pack_half2(s[1][0], s[1][1]), pack_half2(s[1][2], s[1][3])};
+#pragma unroll
+      for (int d = 0; d < 4; ++d) {
+        std::uint32_t b[4];  // dims 0-7: keys 0-7, 8-15; dims 8-15: the same
+        load_matrix_x4_transposed(b, values + (k0 + lane % 16) * kHeadStride + d * 32 + lane / 16 * 16);
+        mma_16816(acc[d * 2], p, b[0], b[1]);
+        mma_16816(acc[d * 2 + 1], p, b[2], b[3]);
+      }
+    }
+  }
+
+#pragma unroll
+  for (int r = 0; r < 2; ++r) {
+    sum[r] += __shfl_xor_sync(0xffffffffU, sum[r], 1);
+    sum[r] += __shfl_xor_sync(0xffffffffU, sum[r], 2);
+    const int row = kw * kQueries + qw * 16 + g + r * 8;
+    if (t == 0) stats[row * 2] = top[r], stats[row * 2 + 1] = sum[r];
+#pragma unroll
+    for (int d = 0; d < 8; ++d)
+      *reinterpret_cast<float2*>(merged + row * kOutStride + d * 8 + t * 2) =
+          make_float2(acc[d][r * 2], acc[d][r * 2 + 1]);
+  }
+  __syncthreads();
+
+  for (int v = tid; v < kQueries * (kHead / 8); v += kThreads) {
+    const int row = v / (kHead / 8), c = v % (kHead / 8) * 8, token = first + row;
+    if (token >= tokens) continue;
+    float high = -INFINITY, total = 0, out[8] = {};
+#pragma unroll
+    for (int k = 0; k < KW; ++k) high = fmaxf(high, stats[(k * kQueries + row) * 2]);
+#pragma unroll
+    for (int k = 0; k < KW; ++k) {
+      const int at = k * kQueries + row;
+      const float weight = exp2f(stats[at * 2] - high);  // 0 for a warp that had no keys
+      total += weight * stats[at * 2 + 1];
+#pragma unroll
+      for (int e = 0; e < 8; ++e) out[e] += weight * merged[at * kOutStride + c + e];
+    }
+    const int channel = head * kHead + c, y = token / a.w, x = token % a.w;
+#pragma unroll
+    for (int e = 0; e < 8; ++e) out[e] = out[e] / total + __ldg(a.position_bias + channel + e);
+#pragma unroll
+    for (int tap = 0; tap < 9; ++tap) {
+      const int py = y + tap / 3 - 1, px = x + tap % 3 - 1;
+      if (py < 0 || py >= a.h || px < 0 || px >= a.w) continue;
+      const uint4 bits = *reinterpret_cast<const uint4*>(base + static_cast<long>(py * a.w + px) * a.qkv_pitch +
+                                                         2 * kKey + c);
+      const std::uint32_t pairs[4] = {bits.x, bits.y, bits.z, bits.w};
+      const float* const w = a.position + tap * a.heads * kHead + channel;
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        const float2 value = unpack_half2(pairs[e]);
+        out[e * 2] += __ldg(w + e * 2) * value.x;
+        out[e * 2 + 1] += __ldg(w + e * 2 + 1) * value.y;
+      }
+    }
+    *reinterpret_cast<uint4*>(a.out + (static_cast<long>(image) * tokens + token) * a.out_pitch + channel) =
+        make_uint4(pack_half2(out[0], out[1]), pack_half2(out[2], out[3]), pack_half2(out[4], out[5]),
+                   pack_half2(out[6], out[7]));
+  }
+}
+
+}  // namespace
+
+cudaError_t launch_attention(const AttentionArgs& args, bool split_keys, const LaunchShape& shape,
+                             cudaStream_t stream) {
+  const int tokens = args.h * args.w, queries = split_keys ? 16 : 64, warps = split_keys ? 4 : 1;
+  const int block = std::min(kBlockTokens, (tokens + 15) / 16 * 16);
+  const auto bytes = static_cast<std::size_t>(block * (kKeyStride + kHeadStride) +
+                                              warps * queries * (kOutStride + 2) * static_cast<int>(sizeof(float)));
+  const auto kernel = split_keys ? attention_kernel<1> : attention_kernel<4>;
+  if (const cudaError_t error = allow_shared(kernel, bytes); error != cudaSuccess) return error;
+  return launch_grid(kernel, args,
+                     dim3(static_cast<unsigned>((tokens + queries - 1) / queries), static_cast<unsigned>(args.heads),
+                          static_cast<unsigned>(args.n)),
+                     kThreads, bytes, shape, stream);
+}
+
+}  // namespace gantry::cuda

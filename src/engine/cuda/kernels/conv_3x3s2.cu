@@ -1,0 +1,19 @@
+#include "engine/cuda/kernels/conv.cuh"
+
+#include <array>
+
+namespace gantry::cuda {
+
+std::span<const ConvVariant> conv_variants_3x3s2() noexcept {
+  //                                       K  S  TH  TW  BN  WM WN WK CK stages blocks
+  static const std::array kVariants{
+      conv_variant<ConvTile<3, 2, 8, 16, 32, 4, 1, 1, 16, 3, 3>>("8x16x32/16s2"),
+      conv_variant<ConvTile<3, 2, 8, 16, 64, 2, 2, 1, 16, 3, 2>>("8x16x64/16s2"),
+      conv_variant<ConvTile<3, 2, 4, 20, 64, 1, 4, 1, 32, 3, 1>>("4x20x64/32s2"),
+      conv_variant<ConvTile<3, 2, 8, 16, 128, 2, 4, 1, 16, 3, 1>>("8x16x128/16s2"),
+      conv_variant<ConvTile<3, 2, 4, 8, 32, 1, 1, 4, 32, 3, 2>>("4x8x32/32s2k4"),
+  };
+  return kVariants;
+}
+
+}  // namespace gantry::cuda

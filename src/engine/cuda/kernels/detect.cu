@@ -1,0 +1,227 @@
+#include "engine/cuda/kernels/detect.hpp"
+#include "engine/cuda/kernels/ptx.cuh"
+
+namespace gantry::cuda {
+
+namespace {
+
+constexpr int kDecodeThreads = 128, kNmsThreads = 512;
+
+/// Expected bin of one side's distribution: Σ b·softmax(logits)_b.
+__device__ float expected_distance(const half* logits, int bins) {
+  float high = -INFINITY, total = 0, weighted = 0;
+  for (int b = 0; b < bins; ++b) high = fmaxf(high, __half2float(logits[b]));
+  for (int b = 0; b < bins; ++b) {
+    const float e = __expf(__half2float(logits[b]) - high);
+    total += e;
+    weighted += e * static_cast<float>(b);
+  }
+  return weighted / total;
+}
+
+/// What: for every anchor the best class; where sigmoid(logit) > confidence, its box (DFL) and a candidate
+/// In:   f16 raw maps [N,H,W,pitch] a level, 16-byte aligned pixels
+/// Out:  keys[image][count++] = score bits, then the anchor's complement, so that a falling sort breaks ties by anchor;
+///       boxes and ids by anchor
+/// Launch: grid (anchors / 128, N); one thread an anchor; sm_80 and later
+/// Bounds: reads class channels rounded up to 8 (inside the pitch) and ignores those beyond `classes`
+/// Stream: ordered on `stream`; never synchronises or allocates
+/// Numerics: FP32; the order of candidates varies, their set does not
+/// Roofline: bytes = 2·classes·anchors an image (+ 128 a candidate): memory-bound
+/// Rejected: a sigmoid a class (monotonic: one an anchor is enough)
+__global__ void __launch_bounds__(kDecodeThreads) decode_kernel(const __grid_constant__ DetectArgs a) {
+  release_successors();
+  wait_for_predecessors();
+  const int anchor = static_cast<int>(blockIdx.x * kDecodeThreads + threadIdx.x);
+  const int image = static_cast<int>(blockIdx.y);
+  if (anchor >= a.anchors) return;
+  int l = 0;
+  while (l + 1 < a.level_count && anchor >= a.levels[l + 1].first_anchor) ++l;
+  const DetectLevel& level = a.levels[l];
+  const int cell = anchor - level.first_anchor;
+  const long pixel = static_cast<long>(image) * level.h * level.w + cell;
+
+  float best = -INFINITY;
+  int id = 0;
+  const half* const logits = level.classes + pixel * level.class_pitch;
+#pragma unroll 5
+  for (int c = 0; c < a.classes; c += 8) {
+    const uint4 bits = *reinterpret_cast<const uint4*>(logits + c);
+    const std::uint32_t pairs[4] = {bits.x, bits.y, bits.z, bits.w};
+#pragma unroll
+    for (int e = 0; e < 8; ++e) {
+      const float2 pair = unpack_half2(pairs[e / 2]);
+      const float value = e % 2 == 0 ? pair.x : pair.y;
+      if (c + e < a.classes && value > best) best = value, id = c + e;
+    }
+  }
+  const float score = 1.0F / (1.0F + __expf(-best));
+  if (!(score > a.limits[image].confidence)) return;
+  if ((a.class_masks[image * ((a.classes + 31) / 32) + id / 32] >> (id % 32) & 1U) == 0) return;
+
+  const half* const sides = level.boxes + pixel * level.box_pitch;
+  float d[4];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) d[i] = expected_distance(sides + i * a.bins, a.bins);
+  const float x = static_cast<float>(cell % level.w) + 0.5F, y = static_cast<float>(cell / level.w) + 0.5F;
+  const long at = static_cast<long>(image) * a.anchors + anchor;
+  a.boxes[at] = make_float4((x - d[0]) * level.stride, (y - d[1]) * level.stride, (x + d[2]) * level.stride,
+                            (y + d[3]) * level.stride);
+  a.ids[at] = id;
+  const int slot = atomicAdd(a.counts + image, 1);
+  a.keys[static_cast<long>(image) * a.anchors + slot] =
+      static_cast<std::uint64_t>(__float_as_uint(score)) << 32 | (0xffffffffU - static_cast<unsigned>(anchor));
+}
+
+__device__ bool overlaps(const float4& a, const float4& b, float limit) {
+  const float w = fminf(a.z, b.z) - fmaxf(a.x, b.x), h = fminf(a.w, b.w) - fmaxf(a.y, b.y);
+  if (w <= 0 || h <= 0) return false;
+  const float both = w * h;
+  return both > limit * ((a.z - a.x) * (a.w - a.y) + (b.z - b.x) * (b.w - b.y) - both);
+}
+
+/// The key of rank `rank` (0: largest) among `count` distinct keys, by eight counting passes from the top byte on.
+__device__ std::uint64_t select_key(const std::uint64_t* keys, int count, int rank, int* histogram, int* found) {
+  std::uint64_t prefix = 0;
+  for (int shift = 56; shift >= 0; shift -= 8) {
+    for (int i = static_cast<int>(threadIdx.x); i < 256; i += kNmsThreads) histogram[i] = 0;
+    __syncthreads();
+    for (int i = static_cast<int>(threadIdx.x); i < count; i += kNmsThreads) {
+      const std::uint64_t key = keys[i];
+      if (shift == 56 || (key >> (shift + 8)) == (prefix >> (shift + 8)))
+        atomicAdd(histogram + (key >> shift & 0xff), 1);
+    }
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      int digit = 255, left = rank;
+      while (left >= histogram[digit]) left -= histogram[digit--];
+      found[0] = digit, found[1] = left;
+    }
+    __syncthreads();
+    prefix |= static_cast<std::uint64_t>(found[0]) << shift;
+    rank = found[1];
+    __syncthreads();
+  }
+  return prefix;
+}
+
+/// What: greedy NMS of each image's candidates in falling order of score, within a class unless agnostic
+/// In:   candidates of decode_kernel
+/// Out:  the first max_detections that survive, falling by score; counts[image] = 0 for the next run
+/// Launch: one block of 512 threads an image; shared memory below; sm_80 and later
+/// Bounds: the best kMaxCandidates candidates count; an exact selection, so the result never depends on timing
+/// Stream: ordered on `stream`; never synchronises or allocates
+/// Numerics: FP32; suppresses where IoU > limit, like torchvision
+/// Roofline: bound by latency: a bitonic sort, then 32 candidates a step against all kept ones
+/// Rejected: one step a kept box (a barrier for each of them); a bit matrix in global memory
+__global__ void __launch_bounds__(kNmsThreads) nms_kernel(const __grid_constant__ DetectArgs a) {
+  extern __shared__ __align__(16) unsigned char shared[];
+  auto* const keys = reinterpret_cast<std::uint64_t*>(shared);
+  auto* const boxes = reinterpret_cast<float4*>(keys + kMaxCandidates);
+  auto* const ids = reinterpret_cast<int*>(boxes + kMaxCandidates);
+  auto* const kept = ids + kMaxCandidates;
+  __shared__ int histogram[256], found[2], fill;
+  __shared__ unsigned suppressed;
+  const int tid = static_cast<int>(threadIdx.x), lane = tid % 32, warp = tid / 32;
+  const int image = static_cast<int>(blockIdx.x);
+  release_successors();
+  wait_for_predecessors();
+
+  const DetectLimits limits = a.limits[image];
+  const long base = static_cast<long>(image) * a.anchors;
+  const int total = a.counts[image], count = min(total, kMaxCandidates);
+  const std::uint64_t* const source = a.keys + base;
+  if (total > kMaxCandidates) {
+    const std::uint64_t last = select_key(source, total, kMaxCandidates - 1, histogram, found);
+    if (tid == 0) fill = 0;
+    __syncthreads();
+    for (int i = tid; i < total; i += kNmsThreads)
+      if (source[i] >= last) keys[atomicAdd(&fill, 1)] = source[i];
+  } else {
+    for (int i = tid; i < count; i += kNmsThreads) keys[i] = source[i];
+  }
+  int size = 32;
+  while (size < count) size *= 2;
+  for (int i = count + tid; i < size; i += kNmsThreads) keys[i] = 0;  // sorts last
+  __syncthreads();
+  for (int width = 2; width <= size; width *= 2)
+    for (int step = width / 2; step > 0; step /= 2) {
+      for (int i = tid; i < size / 2; i += kNmsThreads) {
+        const int low = i / step * step * 2 + i % step, high = low + step;
+        const bool falling = (low & width) == 0;
+        const std::uint64_t x = keys[low], y = keys[high];
+        if ((x < y) == falling) keys[low] = y, keys[high] = x;
+      }
+      __syncthreads();
+    }
+  for (int i = tid; i < count; i += kNmsThreads) {
+    const int anchor = static_cast<int>(0xffffffffU - static_cast<unsigned>(keys[i]));
+    boxes[i] = a.boxes[base + anchor];
+    ids[i] = limits.agnostic ? 0 : a.ids[base + anchor];
+  }
+  if (tid == 0) fill = 0, suppressed = 0, a.counts[image] = 0;
+  __syncthreads();
+
+  const int limit = min(limits.max_detections, kMaxDetections);
+  for (int start = 0; start < count; start += 32) {
+    const int have = fill, mine = start + lane;
+    if (have >= limit) break;
+    const bool valid = mine < count;
+    const float4 box = valid ? boxes[mine] : make_float4(0, 0, 0, 0);
+    const int id = valid ? ids[mine] : -1;
+    bool out = false;
+    for (int k = warp; k < have && !out; k += kNmsThreads / 32) {
+      const int other = kept[k];
+      out = ids[other] == id && overlaps(boxes[other], box, limits.iou);
+    }
+    const unsigned votes = __ballot_sync(0xffffffffU, out);
+    if (lane == 0 && votes != 0) atomicOr(&suppressed, votes);
+    __syncthreads();
+    if (warp == 0) {
+      unsigned rivals = 0;  // earlier ones of this step that would suppress this lane's
+      for (int i = 0; i < lane; ++i)
+        if (valid && ids[start + i] == id && overlaps(boxes[start + i], box, limits.iou)) rivals |= 1U << i;
+      __syncwarp();
+      unsigned alive = __ballot_sync(0xffffffffU, valid) & ~suppressed, left = alive;
+      while (left != 0) {
+        const int i = __ffs(static_cast<int>(left)) - 1;
+        const unsigned killed = __ballot_sync(0xffffffffU, (rivals >> i & 1U) != 0);
+        alive &= ~killed;
+        left &= ~killed & ~(1U << i);
+      }
+      const int rank = have + __popc(alive & ((1U << lane) - 1U));
+      if ((alive >> lane & 1U) != 0 && rank < limit) kept[rank] = mine;
+      __syncwarp();
+      if (lane == 0) fill = min(have + __popc(alive), limit), suppressed = 0;
+    }
+    __syncthreads();
+  }
+
+  const int have = fill;
+  RawDetection* const out = a.detections + static_cast<long>(image) * kMaxDetections;
+  for (int i = tid; i < have; i += kNmsThreads) {
+    const std::uint64_t key = keys[kept[i]];
+    const int anchor = static_cast<int>(0xffffffffU - static_cast<unsigned>(key));
+    const float4 box = boxes[kept[i]];
+    out[i] = {box.x, box.y, box.z, box.w, __uint_as_float(static_cast<unsigned>(key >> 32)), a.ids[base + anchor]};
+  }
+  if (tid == 0) a.detection_counts[image] = have;
+}
+
+constexpr std::size_t kNmsShared = kMaxCandidates * (8 + 16 + 4) + kMaxDetections * 4;
+
+}  // namespace
+
+cudaError_t launch_decode(const DetectArgs& args, const LaunchShape& shape, cudaStream_t stream) {
+  return launch_grid(decode_kernel, args,
+                     dim3(static_cast<unsigned>((args.anchors + kDecodeThreads - 1) / kDecodeThreads),
+                          static_cast<unsigned>(args.n)),
+                     kDecodeThreads, 0, shape, stream);
+}
+
+cudaError_t launch_nms(const DetectArgs& args, const LaunchShape& shape, cudaStream_t stream) {
+  if (const cudaError_t error = allow_shared(nms_kernel, kNmsShared); error != cudaSuccess) return error;
+  return launch_grid(nms_kernel, args, dim3(static_cast<unsigned>(args.n)), kNmsThreads, kNmsShared, shape, stream);
+}
+
+}  // namespace gantry::cuda

@@ -1,0 +1,91 @@
+#include "engine/cuda/kernels/plain.hpp"
+#include "engine/cuda/kernels/ptx.cuh"
+
+namespace gantry::cuda {
+
+namespace {
+
+constexpr int kThreads = 256;
+
+unsigned blocks_for(long items) { return static_cast<unsigned>((items + kThreads - 1) / kThreads); }
+
+/// What: out = act(conv(in, W) + bias) + residual for any window; the reduction in order of (row, column, channel)
+/// Launch: one thread an output element, channels fastest; sm_80 and later. Bounds: none. Stream: ordered; no waits
+/// Numerics: FP32. Roofline: not meant to be near it (no reuse beyond the caches)
+__global__ void __launch_bounds__(kThreads) plain_conv_kernel(const __grid_constant__ PlainConvArgs a) {
+  release_successors();
+  wait_for_predecessors();
+  const long i = static_cast<long>(blockIdx.x) * kThreads + threadIdx.x;
+  if (i >= static_cast<long>(a.n) * a.oh * a.ow * a.cout) return;
+  const int channel = static_cast<int>(i % a.cout);
+  const long pixel = i / a.cout;
+  const int x = static_cast<int>(pixel % a.ow), y = static_cast<int>(pixel / a.ow % a.oh);
+  const long image = pixel / a.ow / a.oh;
+  float sum = 0;
+  for (int r = 0; r < a.kernel; ++r)
+    for (int s = 0; s < a.kernel; ++s) {
+      const int py = y * a.stride - a.pad + r, px = x * a.stride - a.pad + s;
+      if (py < 0 || py >= a.h || px < 0 || px >= a.w) continue;
+      const half* const source = a.in + ((image * a.h + py) * a.w + px) * a.in_pitch;
+      const int tap = r * a.kernel + s;
+      if (a.depthwise) {
+        sum += __ldg(a.weights + tap * a.cout + channel) * __half2float(source[channel]);
+      } else {
+        const float* const w = a.weights + (static_cast<long>(channel) * a.kernel * a.kernel + tap) * a.cin;
+        for (int c = 0; c < a.cin; ++c) sum += __ldg(w + c) * __half2float(source[c]);
+      }
+    }
+  sum += a.bias[channel];
+  if (a.silu) sum = silu(sum);
+  if (a.residual != nullptr) sum += __half2float(a.residual[pixel * a.residual_pitch + channel]);
+  a.out[pixel * a.out_pitch + channel] = __float2half(sum);
+}
+
+__global__ void __launch_bounds__(kThreads) merge_kernel(const __grid_constant__ MergeArgs a) {
+  release_successors();
+  wait_for_predecessors();
+  const long i = static_cast<long>(blockIdx.x) * kThreads + threadIdx.x;
+  if (i >= static_cast<long>(a.n) * a.h * a.w * a.channels) return;
+  const int channel = static_cast<int>(i % a.channels);
+  const long pixel = i / a.channels;
+  const int x = static_cast<int>(pixel % a.w), y = static_cast<int>(pixel / a.w % a.h);
+  const long image = pixel / a.w / a.h;
+  const auto read = [&](const half* data, int pitch, int shift) {
+    const long at = (image * (a.h >> shift) + (y >> shift)) * (a.w >> shift) + (x >> shift);
+    return __half2float(data[at * pitch + channel]);
+  };
+  float value = read(a.a, a.a_pitch, a.a_shift);
+  if (a.b != nullptr) value += read(a.b, a.b_pitch, a.b_shift);
+  a.out[pixel * a.out_pitch + channel] = __float2half(value);
+}
+
+__global__ void __launch_bounds__(kThreads) pack_input_kernel(const __grid_constant__ PackInputArgs a) {
+  release_successors();
+  wait_for_predecessors();
+  const long i = static_cast<long>(blockIdx.x) * kThreads + threadIdx.x;
+  if (i >= a.pixels) return;
+  float v[3];
+#pragma unroll
+  for (int c = 0; c < 3; ++c)
+    v[c] = a.is_float ? static_cast<const float*>(a.in)[i * a.in_pitch + c]
+                      : __half2float(static_cast<const half*>(a.in)[i * a.in_pitch + c]);
+  reinterpret_cast<uint2*>(a.out)[i] = make_uint2(pack_half2(v[0], v[1]), pack_half2(v[2], 0));
+}
+
+}  // namespace
+
+cudaError_t launch_plain_conv(const PlainConvArgs& args, const LaunchShape& shape, cudaStream_t stream) {
+  return launch_grid(plain_conv_kernel, args, dim3(blocks_for(static_cast<long>(args.n) * args.oh * args.ow * args.cout)),
+                     kThreads, 0, shape, stream);
+}
+
+cudaError_t launch_merge(const MergeArgs& args, const LaunchShape& shape, cudaStream_t stream) {
+  return launch_grid(merge_kernel, args, dim3(blocks_for(static_cast<long>(args.n) * args.h * args.w * args.channels)),
+                     kThreads, 0, shape, stream);
+}
+
+cudaError_t launch_pack_input(const PackInputArgs& args, const LaunchShape& shape, cudaStream_t stream) {
+  return launch_grid(pack_input_kernel, args, dim3(blocks_for(args.pixels)), kThreads, 0, shape, stream);
+}
+
+}  // namespace gantry::cuda
