@@ -8,9 +8,11 @@
 namespace gantry::cuda::test {
 namespace {
 
-constexpr double kRelative = 1.0 / 512, kAbsolute = 2e-3;
+constexpr double kRelative = 1.0 / 512, kAbsolute = 3e-3;
 
-float weight_range(int reduction) { return 1.7F / std::sqrt(static_cast<float>(reduction)); }
+float weight_range(int reduction) {
+  return 1.7F / std::sqrt(static_cast<float>(reduction));
+}
 
 /// Bias padded to a multiple of `multiple`.
 std::vector<float> padded_bias(const std::vector<float>& bias, int multiple) {
@@ -42,7 +44,8 @@ void run_case(const ConvVariant& variant, const ConvCase& c, bool resident) {
   const int in_pitch = c.in_gap + c.cin + 8, out_pitch = c.out_gap + c.cout + 16;
   Guarded<__half> d_in(lay_out(in, c.cin, in_pitch, c.in_gap)), d_out(out_pixels * out_pitch);
   Guarded<__half> d_residual(lay_out(residual, c.cout, c.cout, 0));
-  Guarded<__half> d_weights(pack_conv_weights(weights.data(), c.cout, taps, c.cin, variant.bn, variant.group));
+  Guarded<__half> d_weights(
+      pack_conv_weights(weights.data(), c.cout, taps, c.cin, variant.bn, variant.group, variant.warpgroup));
   Guarded<float> d_bias(padded_bias(bias, variant.bn));
   ConvArgs args;
   args.sources[0] = {d_in.data() + c.in_gap, in_pitch, 0};
@@ -108,7 +111,8 @@ TEST_F(ConvKernel, ReadsSeveralSourcesAndUpsamples) {
     const auto bias = values.floats(cout, -1, 1);
     const auto want = conv_ref(shape, in, weights, bias, true);
     for (const ConvVariant& variant : conv_variants(kernel, stride)) {
-      Guarded<__half> d_weights(pack_conv_weights(weights.data(), cout, taps, cin, variant.bn, variant.group));
+      Guarded<__half> d_weights(
+          pack_conv_weights(weights.data(), cout, taps, cin, variant.bn, variant.group, variant.warpgroup));
       Guarded<float> d_bias(padded_bias(bias, variant.bn));
       Guarded<__half> d_out(want.size()), d_low(want.size() / 2), d_high(want.size() / 2);
       ConvArgs args;
@@ -146,13 +150,15 @@ TEST_F(ConvKernel, TailIsThePointwiseBehindIt) {
       const auto bias = values.floats(64, -1, 1);
       const auto weights2 = through_half(values.floats(static_cast<std::size_t>(tail) * 64, -tail_range, tail_range));
       const auto bias2 = values.floats(static_cast<std::size_t>(tail), -1, 1);
-      const auto want = conv_ref(behind, through_half(conv_ref(shape, in, weights, bias, true)), weights2, bias2, false);
+      const auto want =
+          conv_ref(behind, through_half(conv_ref(shape, in, weights, bias, true)), weights2, bias2, false);
       Guarded<__half> d_in(lay_out(in, cin, cin, 0));
       Guarded<__half> d_weights2(pack_conv_weights(weights2.data(), tail, 1, 64, 16, 16));
       Guarded<float> d_bias2(padded_bias(bias2, 16));
       for (const ConvVariant& variant : conv_variants(3, 1)) {
         if (!variant.tail) continue;
-        Guarded<__half> d_weights(pack_conv_weights(weights.data(), 64, 9, cin, variant.bn, variant.group));
+        Guarded<__half> d_weights(
+            pack_conv_weights(weights.data(), 64, 9, cin, variant.bn, variant.group, variant.warpgroup));
         Guarded<float> d_bias(bias);
         Guarded<__half> d_out(static_cast<std::size_t>(n) * h * w * (tail + 8));
         ConvArgs args;
@@ -186,14 +192,16 @@ TEST_F(ConvKernel, RefusesWhatItCannotRun) {
 
 TEST_F(ConvKernel, StemMatchesTheReference) {
   for (const int cout : {8, 16, 32, 64, 96})
-    for (const auto& [n, h, w] : {std::array{1, 2, 2}, std::array{2, 34, 50}, std::array{1, 96, 160}, std::array{3, 31, 33}}) {
+    for (const auto& [n, h, w] :
+         {std::array{1, 2, 2}, std::array{2, 34, 50}, std::array{1, 96, 160}, std::array{3, 31, 33}}) {
       const ConvShape shape{n, h, w, 3, cout, 3, 2};
       Values values(static_cast<std::uint64_t>(h + cout));
       const auto in = through_half(values.floats(static_cast<std::size_t>(n) * h * w * 3, 0, 1));
       const auto weights = through_half(values.floats(static_cast<std::size_t>(cout) * 27, -0.5F, 0.5F));
       const auto bias = values.floats(static_cast<std::size_t>(cout), -1, 1);
       auto four = lay_out(in, 3, 4, 0);
-      for (std::size_t i = 3; i < four.size(); i += 4) four[i] = __float2half(1.0F);  // the fourth channel counts nothing
+      for (std::size_t i = 3; i < four.size(); i += 4)
+        four[i] = __float2half(1.0F);  // the fourth channel counts nothing
       Guarded<__half> d_in(four), d_weights(pack_stem_weights(weights.data(), cout));
       Guarded<float> d_bias(padded_bias(bias, 64));
       const int pitch = cout + 8;
@@ -211,7 +219,8 @@ TEST_F(ConvKernel, StemMatchesTheReference) {
 
 TEST_F(ConvKernel, BottleneckIsItsTwoConvolutions) {
   for (const BottleneckVariant& variant : bottleneck_variants())
-    for (const auto& [n, h, w] : {std::array{1, 1, 1}, std::array{2, 20, 20}, std::array{1, 33, 19}, std::array{2, 9, 40}})
+    for (const auto& [n, h, w] :
+         {std::array{1, 1, 1}, std::array{2, 20, 20}, std::array{1, 33, 19}, std::array{2, 9, 40}})
       for (const bool add : {true, false}) {
         const int c = variant.channels, real_mid = variant.mid == 16 ? 8 : variant.mid;
         const ConvShape first{n, h, w, c, real_mid, 3, 1}, second{n, h, w, real_mid, c, 3, 1};
@@ -227,14 +236,16 @@ TEST_F(ConvKernel, BottleneckIsItsTwoConvolutions) {
           for (std::size_t i = 0; i < want.size(); ++i) want[i] += in[i];
         const int in_pitch = 2 * c, out_pitch = c + 16;
         Guarded<__half> d_in(lay_out(in, c, in_pitch, c)), d_out(static_cast<std::size_t>(n) * h * w * out_pitch);
-        Guarded<__half> d_w1(pack_conv_weights(w1.data(), real_mid, 9, c, variant.mid, variant.group1));
-        Guarded<__half> d_w2(pack_conv_weights(w2.data(), c, 9, real_mid, c, variant.group2));
+        Guarded<__half> d_w1(
+            pack_conv_weights(w1.data(), real_mid, 9, c, variant.mid, variant.group1, variant.warpgroup));
+        Guarded<__half> d_w2(pack_conv_weights(w2.data(), c, 9, real_mid, c, variant.group2, variant.warpgroup));
         Guarded<float> d_b1(padded_bias(b1, 16)), d_b2(b2);
         BottleneckArgs args;
         args.in = d_in.data() + c, args.in_pitch = in_pitch, args.out = d_out.data() + 8, args.out_pitch = out_pitch;
         args.n = n, args.h = h, args.w = w, args.add = add, args.weights1 = d_w1.data(), args.weights2 = d_w2.data();
         args.bias1 = d_b1.data(), args.bias2 = d_b2.data();
-        const std::string what = std::string("bottleneck ") + variant.name + " " + std::to_string(h) + "x" + std::to_string(w);
+        const std::string what =
+            std::string("bottleneck ") + variant.name + " " + std::to_string(h) + "x" + std::to_string(w);
         check(launch_bottleneck(variant, args, launch_shape(), nullptr), what.c_str());
         expect_rows_near(d_out.download(), out_pitch, 8, c, want, kRelative, 2 * kAbsolute, what);
         d_out.verify("out");

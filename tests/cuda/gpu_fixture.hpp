@@ -47,7 +47,9 @@ template <typename T>
 class Guarded {
  public:
   explicit Guarded(std::size_t count) : count_(count) {
-    check(cudaMalloc(&raw_, bytes() + 2 * kGuard), "cudaMalloc");
+    void* memory = nullptr;
+    check(cudaMalloc(&memory, bytes() + 2 * kGuard), "cudaMalloc");
+    raw_ = static_cast<unsigned char*>(memory);
     cudaMemset(raw_, 0xA5, bytes() + 2 * kGuard);
     cudaMemset(raw_ + kGuard, 0xFF, bytes());
   }
@@ -101,7 +103,9 @@ class Values {
   std::mt19937_64 engine_;
 };
 
-inline float rounded(float value) { return __half2float(__float2half(value)); }
+inline float rounded(float value) {
+  return __half2float(__float2half(value));
+}
 
 /// Runs body(i) for i in [0, count) on all cores.
 inline void parallel_for(int count, const std::function<void(int)>& body) {
@@ -127,12 +131,11 @@ inline void expect_rows_near(const std::vector<__half>& got, int pitch, int firs
     for (int c = 0; c < pitch; ++c) {
       const __half value = got[r * static_cast<std::size_t>(pitch) + static_cast<std::size_t>(c)];
       if (c < first || c >= first + channels) {
-        std::uint16_t bits = 0;
-        std::memcpy(&bits, &value, 2);
-        if (bits != 0xFFFF) ++strays;
+        if (__half_raw(value).x != 0xFFFF) ++strays;
         continue;
       }
-      const double g = __half2float(value), w = want[r * static_cast<std::size_t>(channels) + static_cast<std::size_t>(c - first)];
+      const double g = __half2float(value),
+                   w = want[r * static_cast<std::size_t>(channels) + static_cast<std::size_t>(c - first)];
       const double error = std::fabs(g - w);
       if (!(error <= absolute + relative * std::fabs(w))) {
         if (wrong++ == 0)
@@ -192,9 +195,7 @@ inline std::vector<float> through_half(std::vector<float> values) {
 /// Lays [rows][channels] floats into halves [rows][pitch] at channel `first`; the rest is NaN.
 inline std::vector<__half> lay_out(const std::vector<float>& values, int channels, int pitch, int first) {
   const std::size_t rows = values.size() / static_cast<std::size_t>(channels);
-  const std::uint16_t nan_bits = 0xFFFF;
-  __half nan;
-  std::memcpy(&nan, &nan_bits, 2);
+  const __half nan(__half_raw{0xFFFF});
   std::vector<__half> out(rows * static_cast<std::size_t>(pitch), nan);
   for (std::size_t r = 0; r < rows; ++r)
     for (int c = 0; c < channels; ++c)

@@ -22,8 +22,8 @@ std::vector<float> padded(std::vector<float> values, int multiple) {
 
 TEST_F(OtherKernel, DepthwisePointwiseIsItsConvolutions) {
   for (const DepthwisePointwiseVariant& variant : depthwise_pointwise_variants())
-    for (const auto& [n, h, w, cin] : {std::array{1, 1, 1, 8}, std::array{2, 20, 20, 80}, std::array{1, 37, 21, 64},
-                                       std::array{1, 9, 40, 256}})
+    for (const auto& [n, h, w, cin] :
+         {std::array{1, 1, 1, 8}, std::array{2, 20, 20, 80}, std::array{1, 37, 21, 64}, std::array{1, 9, 40, 256}})
       for (const int tail : {0, 80, 8}) {
         const int cout = variant.bn;
         const ConvShape dw{n, h, w, cin, cin, 3, 1}, pw{n, h, w, cin, cout, 1, 1}, behind{n, h, w, cout, tail, 1, 1};
@@ -31,12 +31,14 @@ TEST_F(OtherKernel, DepthwisePointwiseIsItsConvolutions) {
         const auto in = through_half(values.floats(static_cast<std::size_t>(n) * h * w * cin, -2, 2));
         const auto w1 = through_half(values.floats(static_cast<std::size_t>(cin) * 9, -0.6F, 0.6F));
         const auto b1 = values.floats(static_cast<std::size_t>(cin), -1, 1);
-        const float range = 1.7F / std::sqrt(static_cast<float>(cin)), range2 = 1.7F / std::sqrt(static_cast<float>(cout));
+        const float range = 1.7F / std::sqrt(static_cast<float>(cin)),
+                    range2 = 1.7F / std::sqrt(static_cast<float>(cout));
         const auto w2 = through_half(values.floats(static_cast<std::size_t>(cout) * cin, -range, range));
         const auto b2 = values.floats(static_cast<std::size_t>(cout), -1, 1);
         auto want = conv_ref(pw, through_half(conv_ref(dw, in, w1, b1, true, true)), w2, b2, true);
         const int result = tail > 0 ? tail : cout;
-        std::vector<float> w3(static_cast<std::size_t>(std::max(tail, 1)) * cout), b3(static_cast<std::size_t>(std::max(tail, 1)));
+        std::vector<float> w3(static_cast<std::size_t>(std::max(tail, 1)) * cout),
+            b3(static_cast<std::size_t>(std::max(tail, 1)));
         if (tail > 0) {
           w3 = through_half(values.floats(w3.size(), -range2, range2));
           b3 = values.floats(b3.size(), -1, 1);
@@ -45,7 +47,8 @@ TEST_F(OtherKernel, DepthwisePointwiseIsItsConvolutions) {
         const int wide = round_up(cin, 32);
         std::vector<__half> taps(static_cast<std::size_t>(9) * wide, __half(0.0F));
         for (int c = 0; c < cin; ++c)
-          for (int t = 0; t < 9; ++t) taps[static_cast<std::size_t>(t * wide + c)] = __float2half(w1[static_cast<std::size_t>(c * 9 + t)]);
+          for (int t = 0; t < 9; ++t)
+            taps[static_cast<std::size_t>(t * wide + c)] = __float2half(w1[static_cast<std::size_t>(c * 9 + t)]);
         Guarded<__half> d_in(lay_out(in, cin, cin + 8, 0)), d_taps(taps);
         Guarded<float> d_b1(padded(b1, 32)), d_b2(b2), d_b3(padded(b3, 16));
         Guarded<__half> d_w2(pack_conv_weights(w2.data(), cout, 1, cin, variant.bn, variant.group));
@@ -59,8 +62,8 @@ TEST_F(OtherKernel, DepthwisePointwiseIsItsConvolutions) {
         args.silu = 1;
         if (tail > 0) args.tail_weights = d_w3.data(), args.tail_bias = d_b3.data(), args.tail_cout = tail;
         if (!depthwise_pointwise_fits(variant, args)) continue;
-        const std::string what = std::string("dw+pw ") + variant.name + " " + std::to_string(h) + "x" + std::to_string(w) +
-                                 "x" + std::to_string(cin) + " tail " + std::to_string(tail);
+        const std::string what = std::string("dw+pw ") + variant.name + " " + std::to_string(h) + "x" +
+                                 std::to_string(w) + "x" + std::to_string(cin) + " tail " + std::to_string(tail);
         check(launch_depthwise_pointwise(variant, args, launch_shape(), nullptr), what.c_str());
         expect_rows_near(d_out.download(), pitch, 0, result, want, 1.0 / 256, 4e-3, what);
         d_out.verify("out");
@@ -142,7 +145,8 @@ std::vector<float> pool_ref(const std::vector<float>& in, int n, int h, int w, i
 }
 
 TEST_F(OtherKernel, PoolChainWorksInPlaceBehindItsInput) {
-  for (const auto& [n, h, w, c] : {std::array{1, 1, 1, 8}, std::array{2, 20, 20, 128}, std::array{1, 12, 20, 64}, std::array{1, 3, 7, 16}}) {
+  for (const auto& [n, h, w, c] :
+       {std::array{1, 1, 1, 8}, std::array{2, 20, 20, 128}, std::array{1, 12, 20, 64}, std::array{1, 3, 7, 16}}) {
     Values values(5);
     const auto in = through_half(values.floats(static_cast<std::size_t>(n) * h * w * c, -9, -1));
     Guarded<__half> d(lay_out(in, c, 4 * c, 0));
@@ -151,10 +155,12 @@ TEST_F(OtherKernel, PoolChainWorksInPlaceBehindItsInput) {
     for (int s = 0; s < 3; ++s) args.out[s] = d.data() + (s + 1) * c, args.out_pitch[s] = 4 * c;
     ASSERT_TRUE(pool_chain_fits(args));
     check(launch_pool_chain(args, launch_shape(), nullptr), "pool chain");
-    const auto p1 = pool_ref(in, n, h, w, c, 5, 1, 2), p2 = pool_ref(p1, n, h, w, c, 5, 1, 2), p3 = pool_ref(p2, n, h, w, c, 5, 1, 2);
+    const auto p1 = pool_ref(in, n, h, w, c, 5, 1, 2), p2 = pool_ref(p1, n, h, w, c, 5, 1, 2),
+               p3 = pool_ref(p2, n, h, w, c, 5, 1, 2);
     std::vector<float> want;
     for (std::size_t row = 0; row < in.size() / c; ++row)
-      for (const auto* part : {&in, &p1, &p2, &p3}) want.insert(want.end(), part->begin() + row * c, part->begin() + (row + 1) * c);
+      for (const auto* part : {&in, &p1, &p2, &p3})
+        want.insert(want.end(), part->begin() + row * c, part->begin() + (row + 1) * c);
     expect_rows_near(d.download(), 4 * c, 0, 4 * c, want, 0, 0, "pool chain");
     d.verify("maps");
   }
@@ -166,7 +172,8 @@ TEST_F(OtherKernel, MaxPoolMatchesTheReference) {
     Values values(6);
     const auto in = through_half(values.floats(static_cast<std::size_t>(n) * h * w * c, -9, -1));
     MaxPoolArgs args;
-    args.n = n, args.h = h, args.w = w, args.oh = (h + 2 * pad - k) / stride + 1, args.ow = (w + 2 * pad - k) / stride + 1;
+    args.n = n, args.h = h, args.w = w, args.oh = (h + 2 * pad - k) / stride + 1,
+    args.ow = (w + 2 * pad - k) / stride + 1;
     Guarded<__half> d_in(lay_out(in, c, c, 0)), d_out(static_cast<std::size_t>(n) * args.oh * args.ow * c);
     args.in = d_in.data(), args.in_pitch = c, args.out = d_out.data(), args.out_pitch = c, args.channels = c;
     args.kernel = k, args.stride = stride, args.pad = pad;
@@ -177,7 +184,8 @@ TEST_F(OtherKernel, MaxPoolMatchesTheReference) {
 }
 
 TEST_F(OtherKernel, PlainConvolutionTakesAnyWindow) {
-  for (const auto& [kernel, stride, depthwise] : {std::array{1, 2, 0}, std::array{5, 1, 0}, std::array{7, 2, 0}, std::array{3, 1, 1}, std::array{3, 2, 1}}) {
+  for (const auto& [kernel, stride, depthwise] :
+       {std::array{1, 2, 0}, std::array{5, 1, 0}, std::array{7, 2, 0}, std::array{3, 1, 1}, std::array{3, 2, 1}}) {
     const ConvShape shape{2, 13, 10, 12, 12, kernel, stride};
     Values values(static_cast<std::uint64_t>(kernel));
     const int reduction = kernel * kernel * (depthwise ? 1 : 12);
@@ -188,16 +196,19 @@ TEST_F(OtherKernel, PlainConvolutionTakesAnyWindow) {
     std::vector<float> laid = weights;
     if (depthwise)
       for (int c = 0; c < 12; ++c)
-        for (int t = 0; t < 9; ++t) laid[static_cast<std::size_t>(t * 12 + c)] = weights[static_cast<std::size_t>(c * 9 + t)];
+        for (int t = 0; t < 9; ++t)
+          laid[static_cast<std::size_t>(t * 12 + c)] = weights[static_cast<std::size_t>(c * 9 + t)];
     Guarded<__half> d_in(lay_out(in, 12, 16, 0)), d_out(static_cast<std::size_t>(2) * shape.oh() * shape.ow() * 16);
     Guarded<float> d_weights(laid), d_bias(bias);
     PlainConvArgs args;
-    args.in = d_in.data(), args.in_pitch = 16, args.n = 2, args.h = 13, args.w = 10, args.cin = 12, args.out = d_out.data();
+    args.in = d_in.data(), args.in_pitch = 16, args.n = 2, args.h = 13, args.w = 10, args.cin = 12,
+    args.out = d_out.data();
     args.out_pitch = 16, args.oh = shape.oh(), args.ow = shape.ow(), args.cout = 12, args.weights = d_weights.data();
     args.bias = d_bias.data(), args.kernel = kernel, args.stride = stride, args.pad = kernel / 2, args.silu = 1;
     args.depthwise = depthwise;
     check(launch_plain_conv(args, launch_shape(), nullptr), "plain conv");
-    expect_rows_near(d_out.download(), 16, 0, 12, conv_ref(shape, in, weights, bias, true, depthwise != 0), 1.0 / 512, 2e-3, "plain conv");
+    expect_rows_near(d_out.download(), 16, 0, 12, conv_ref(shape, in, weights, bias, true, depthwise != 0), 1.0 / 512,
+                     2e-3, "plain conv");
     d_out.verify("out");
   }
 }
@@ -235,9 +246,11 @@ std::vector<RawDetection> detect_ref(const std::vector<std::vector<__half>>& box
         d[side] = sum / total;
       }
       const double x = cell % maps[l][1] + 0.5, y = cell / maps[l][1] + 0.5;
-      candidates.push_back({logit, anchor,
-                            {static_cast<float>((x - d[0]) * stride), static_cast<float>((y - d[1]) * stride),
-                             static_cast<float>((x + d[2]) * stride), static_cast<float>((y + d[3]) * stride), score, id}});
+      candidates.push_back(
+          {logit,
+           anchor,
+           {static_cast<float>((x - d[0]) * stride), static_cast<float>((y - d[1]) * stride),
+            static_cast<float>((x + d[2]) * stride), static_cast<float>((y + d[3]) * stride), score, id}});
     }
   }
   std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
@@ -262,15 +275,16 @@ std::vector<RawDetection> detect_ref(const std::vector<std::vector<__half>>& box
 
 struct HeadCase {
   int n, classes;
-  float base;      // class logits are around this
-  int objects;     // anchors that are raised
+  float base;   // class logits are around this
+  int objects;  // anchors that are raised
   DetectLimits limits;
 };
 
 TEST_F(OtherKernel, DecodeAndNmsMatchTheReference) {
   const HeadCase cases[] = {
-      {2, 80, -9, 100, {0.25F, 0.7F, 300, 0}},   {1, 4, -9, 40, {0.25F, 0.45F, 300, 0}}, {1, 1, -9, 0, {0.25F, 0.7F, 300, 0}},
-      {3, 80, -9, 500, {0.25F, 0.5F, 50, 1}},    {1, 80, 1, 300, {0.25F, 0.7F, 300, 0}},  // every anchor a candidate
+      {2, 80, -9, 100, {0.25F, 0.7F, 300, 0}}, {1, 4, -9, 40, {0.25F, 0.45F, 300, 0}},
+      {1, 1, -9, 0, {0.25F, 0.7F, 300, 0}},    {3, 80, -9, 500, {0.25F, 0.5F, 50, 1}},
+      {1, 80, 1, 300, {0.25F, 0.7F, 300, 0}},  // every anchor a candidate
   };
   for (const HeadCase& c : cases) {
     const std::array<std::array<int, 2>, 3> maps{{{48, 80}, {24, 40}, {12, 20}}};
@@ -290,8 +304,14 @@ TEST_F(OtherKernel, DecodeAndNmsMatchTheReference) {
             __float2half(static_cast<float>(pick() % 4000) / 1000.0F - 1.0F);
       device.push_back(std::make_unique<Guarded<__half>>(boxes[l]));
       device.push_back(std::make_unique<Guarded<__half>>(classes[l]));
-      args.levels[l] = {device[2 * l]->data(), device[2 * l + 1]->data(), 64, pitch, maps[l][0], maps[l][1],
-                        8.0F * static_cast<float>(1 << l), args.anchors};
+      args.levels[l] = {device[2 * l]->data(),
+                        device[2 * l + 1]->data(),
+                        64,
+                        pitch,
+                        maps[l][0],
+                        maps[l][1],
+                        8.0F * static_cast<float>(1 << l),
+                        args.anchors};
       args.anchors += cells;
     }
     std::vector<std::uint32_t> masks(static_cast<std::size_t>(n) * ((c.classes + 31) / 32), 0xffffffffU);
@@ -301,10 +321,13 @@ TEST_F(OtherKernel, DecodeAndNmsMatchTheReference) {
     const std::size_t total = static_cast<std::size_t>(n) * args.anchors;
     Guarded<std::uint64_t> keys(total);
     Guarded<float4> d_boxes(total);
-    Guarded<std::int32_t> ids(total), counts(std::vector<std::int32_t>(static_cast<std::size_t>(n), 0)), found(static_cast<std::size_t>(n));
+    Guarded<std::int32_t> ids(total), counts(std::vector<std::int32_t>(static_cast<std::size_t>(n), 0)),
+        found(static_cast<std::size_t>(n));
     Guarded<RawDetection> detections(static_cast<std::size_t>(n) * kMaxDetections);
-    args.limits = limits.data(), args.class_masks = d_masks.data(), args.keys = keys.data(), args.boxes = d_boxes.data();
-    args.ids = ids.data(), args.counts = counts.data(), args.detections = detections.data(), args.detection_counts = found.data();
+    args.limits = limits.data(), args.class_masks = d_masks.data(), args.keys = keys.data(),
+    args.boxes = d_boxes.data();
+    args.ids = ids.data(), args.counts = counts.data(), args.detections = detections.data(),
+    args.detection_counts = found.data();
     std::vector<RawDetection> first;
     for (int run = 0; run < 2; ++run) {
       check(launch_decode(args, launch_shape(), nullptr), "decode");
@@ -314,20 +337,23 @@ TEST_F(OtherKernel, DecodeAndNmsMatchTheReference) {
       const auto number = found.download();
       std::vector<RawDetection> flat;
       for (int i = 0; i < n; ++i)
-        flat.insert(flat.end(), got.begin() + static_cast<long>(i) * kMaxDetections, got.begin() + static_cast<long>(i) * kMaxDetections + number[i]);
+        flat.insert(flat.end(), got.begin() + static_cast<long>(i) * kMaxDetections,
+                    got.begin() + static_cast<long>(i) * kMaxDetections + number[i]);
       if (run == 1) {
         ASSERT_EQ(first.size(), flat.size());
         EXPECT_EQ(std::memcmp(first.data(), flat.data(), flat.size() * sizeof(RawDetection)), 0) << "two runs differ";
       }
       first = flat;
     }
-    keys.verify("keys"), d_boxes.verify("boxes"), ids.verify("ids"), detections.verify("detections"), found.verify("counts");
+    keys.verify("keys"), d_boxes.verify("boxes"), ids.verify("ids"), detections.verify("detections"),
+        found.verify("counts");
     for (const std::int32_t left : counts.download()) EXPECT_EQ(left, 0);
 
     std::size_t at = 0;
     for (int image = 0; image < n; ++image) {
       const auto want = detect_ref(boxes, classes, maps, image, c.classes, masks, c.limits);
-      ASSERT_EQ(found.download()[static_cast<std::size_t>(image)], static_cast<int>(want.size())) << "image " << image << " of " << c.classes;
+      ASSERT_EQ(found.download()[static_cast<std::size_t>(image)], static_cast<int>(want.size()))
+          << "image " << image << " of " << c.classes;
       for (const RawDetection& w : want) {
         const RawDetection& g = first[at++];
         ASSERT_EQ(g.class_id, w.class_id);

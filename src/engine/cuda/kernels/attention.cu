@@ -56,7 +56,8 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(const __grid_consta
       const int token = v / 12, c = v % 12;
       const bool valid = token < count;
       const half* source = valid ? base + static_cast<long>(start + token) * a.qkv_pitch + kKey + c * 8 : base;
-      const std::uint32_t target = c < 4 ? keys + token * kKeyStride + c * 16 : values + token * kHeadStride + (c - 4) * 16;
+      const std::uint32_t target =
+          c < 4 ? keys + token * kKeyStride + c * 16 : values + token * kHeadStride + (c - 4) * 16;
       copy_async_16(target, source, valid);
     }
     copy_async_commit();
@@ -143,8 +144,8 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(const __grid_consta
     for (int tap = 0; tap < 9; ++tap) {
       const int py = y + tap / 3 - 1, px = x + tap % 3 - 1;
       if (py < 0 || py >= a.h || px < 0 || px >= a.w) continue;
-      const uint4 bits = *reinterpret_cast<const uint4*>(base + static_cast<long>(py * a.w + px) * a.qkv_pitch +
-                                                         2 * kKey + c);
+      const uint4 bits =
+          *reinterpret_cast<const uint4*>(base + static_cast<long>(py * a.w + px) * a.qkv_pitch + 2 * kKey + c);
       const std::uint32_t pairs[4] = {bits.x, bits.y, bits.z, bits.w};
       const float* const w = a.position + tap * a.heads * kHead + channel;
 #pragma unroll
@@ -154,9 +155,8 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(const __grid_consta
         out[e * 2 + 1] += __ldg(w + e * 2 + 1) * value.y;
       }
     }
-    *reinterpret_cast<uint4*>(a.out + (static_cast<long>(image) * tokens + token) * a.out_pitch + channel) =
-        make_uint4(pack_half2(out[0], out[1]), pack_half2(out[2], out[3]), pack_half2(out[4], out[5]),
-                   pack_half2(out[6], out[7]));
+    *reinterpret_cast<uint4*>(a.out + (static_cast<long>(image) * tokens + token) * a.out_pitch + channel) = make_uint4(
+        pack_half2(out[0], out[1]), pack_half2(out[2], out[3]), pack_half2(out[4], out[5]), pack_half2(out[6], out[7]));
   }
 }
 

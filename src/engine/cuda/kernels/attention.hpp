@@ -22,7 +22,6 @@ inline constexpr int kAttentionKeyDim = 32, kAttentionHeadDim = 64;
 
 /// `split_keys`: a block's four warps share 16 queries and split the keys (small batches) instead of each having 16
 /// queries of their own.
-cudaError_t launch_attention(const AttentionArgs& args, bool split_keys, const LaunchShape& shape,
-                             cudaStream_t stream);
+cudaError_t launch_attention(const AttentionArgs& args, bool split_keys, const LaunchShape& shape, cudaStream_t stream);
 
 }  // namespace gantry::cuda

@@ -2,42 +2,47 @@
 
 #include <array>
 
-#include "engine/cuda/kernels/ptx.cuh"
+#include "engine/cuda/kernels/wgmma.cuh"
 
 namespace gantry::cuda {
 
 namespace {
 
-constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
+constexpr int ceil_div(int a, int b) {
+  return (a + b - 1) / b;
+}
 constexpr int largest_power_of_two(int limit) {
   int p = 1;
   while (p * 2 <= limit) p *= 2;
   return p;
 }
 /// Pixel stride in shared memory: an odd number of 16-byte units, so that ldmatrix is free of bank conflicts.
-constexpr int padded(int channels) { return channels * 2 + ((channels / 8) % 2 == 0 ? 16 : 0); }
+constexpr int padded(int channels) {
+  return channels * 2 + ((channels / 8) % 2 == 0 ? 16 : 0);
+}
 
-/// One of the two convolutions: M pixels × N channels, K = 9·C. An item is MI fragments of 16 pixels by N / NP channels;
-/// the warps take items in turn.
-template <int C_, int N_, int M_, int WARPS, int MI_>
+/// One of the two convolutions: M pixels × N channels, K = 9·C. An item is MI fragments of 16 pixels a warp by N / NP
+/// channels; the teams (a warp, or with TEAM = 4 a warpgroup) take items in turn.
+template <int C_, int N_, int M_, int TEAMS, int MI_, int TEAM>
 struct Half {
   static constexpr int C = C_, N = N_, M = M_, MI = MI_;
-  static constexpr int kStrips = ceil_div(ceil_div(M, 16), MI);
-  static constexpr int NP = largest_power_of_two(
-      WARPS / kStrips < 1 ? 1 : (WARPS / kStrips > N / 16 ? N / 16 : WARPS / kStrips));
+  static constexpr int kStrips = ceil_div(ceil_div(M, 16 * TEAM), MI);
+  static constexpr int NP =
+      largest_power_of_two(TEAMS / kStrips < 1 ? 1 : (TEAMS / kStrips > N / 16 ? N / 16 : TEAMS / kStrips));
   static constexpr int kWidth = N / NP, NI = kWidth / 8, kItems = kStrips * NP;
   static constexpr int kGroup = kWidth % 32 == 0 ? 32 : 16, kTiles = kGroup / 8, kOwn = kTiles * 2;
   static constexpr int kRowBytes = N / 16 * 512, kWeightBytes = 9 * (C / 16) * kRowBytes;
   static_assert(N % (NP * 16) == 0);
 };
 
-template <int C_, int MID_, int TH_, int TW_, int WARPS_, int MI1_, int MI2_, int STAGES_>
+template <int C_, int MID_, int TH_, int TW_, int TEAMS_, int MI1_, int MI2_, int STAGES_, int TEAM_ = 1>
 struct Tile {
-  static constexpr int C = C_, MID = MID_, TH = TH_, TW = TW_, kWarps = WARPS_, kStages = STAGES_;
-  static constexpr int kThreads = kWarps * 32;
+  static constexpr int C = C_, MID = MID_, TH = TH_, TW = TW_, kStages = STAGES_;
+  static constexpr int kTeam = TEAM_, kTeams = TEAMS_, kThreads = kTeams * kTeam * 32;
+  static constexpr bool kWarpgroup = kTeam == 4;
   static constexpr int MH = TH + 2, MW = TW + 2, PH = TH + 4, PW = TW + 4;
-  using First = Half<C, MID, MH * MW, kWarps, MI1_>;
-  using Second = Half<MID, C, TH * TW, kWarps, MI2_>;
+  using First = Half<C, MID, MH * MW, kTeams, MI1_, kTeam>;
+  using Second = Half<MID, C, TH * TW, kTeams, MI2_, kTeam>;
   static constexpr int kInStride = padded(C), kMidStride = padded(MID);
   static constexpr int kPatchBytes = ceil_div(PH * PW * kInStride, 128) * 128;
   static constexpr int kMidBytes = ceil_div(MH * MW * kMidStride, 128) * 128;
@@ -46,24 +51,46 @@ struct Tile {
 };
 
 /// acc = the item's convolution; `rows` are the lane's ldmatrix addresses of tap (0, 0), `pitch` bytes a patch row.
-template <class H, int kStride, int kPatchW>
+template <class H, int kStride, int kPatchW, bool kWarpgroup>
 __device__ __forceinline__ void convolve(float (&acc)[H::MI][H::NI][4], const std::uint32_t (&rows)[H::MI],
                                          std::uint32_t weights) {
+  if constexpr (kWarpgroup) {
+    const std::uint64_t b = core_matrix_descriptor(weights);
+    std::uint32_t a[2][3][H::MI][4];  // a row of taps is gathered while the last one is still multiplied
+#pragma unroll
+    for (int run = 0; run < 3 * (H::C / 16); ++run) {
+      if (run >= 2) warpgroup_wait<1>();
+#pragma unroll
+      for (int s = 0; s < 3; ++s)
+#pragma unroll
+        for (int mi = 0; mi < H::MI; ++mi)
+          load_matrix_x4(a[run % 2][s][mi], rows[mi] + (run % 3 * kPatchW + s) * kStride + run / 3 * 32);
+      warpgroup_arrive();
+#pragma unroll
+      for (int s = 0; s < 3; ++s)
+#pragma unroll
+        for (int mi = 0; mi < H::MI; ++mi)
+          wgmma<H::NI>(acc[mi], a[run % 2][s][mi], b + static_cast<std::uint64_t>((run * 3 + s) * (H::kRowBytes / 16)));
+      warpgroup_commit();
+    }
+    warpgroup_wait<0>();
+  } else {
 #pragma unroll 2
-  for (int kk = 0; kk < H::C / 16; ++kk) {
+    for (int kk = 0; kk < H::C / 16; ++kk) {
 #pragma unroll
-    for (int tap = 0; tap < 9; ++tap) {
-      std::uint32_t a[H::MI][4];
+      for (int tap = 0; tap < 9; ++tap) {
+        std::uint32_t a[H::MI][4];
 #pragma unroll
-      for (int mi = 0; mi < H::MI; ++mi)
-        load_matrix_x4(a[mi], rows[mi] + (tap / 3 * kPatchW + tap % 3) * kStride + kk * 32);
+        for (int mi = 0; mi < H::MI; ++mi)
+          load_matrix_x4(a[mi], rows[mi] + (tap / 3 * kPatchW + tap % 3) * kStride + kk * 32);
 #pragma unroll
-      for (int nj = 0; nj < H::NI / 2; ++nj) {
-        const uint4 b = load_shared_16(weights + (kk * 9 + tap) * H::kRowBytes + nj * 512);
+        for (int nj = 0; nj < H::NI / 2; ++nj) {
+          const uint4 b = load_shared_16(weights + (kk * 9 + tap) * H::kRowBytes + nj * 512);
 #pragma unroll
-        for (int mi = 0; mi < H::MI; ++mi) {
-          mma_16816(acc[mi][nj * 2], a[mi], b.x, b.y);
-          mma_16816(acc[mi][nj * 2 + 1], a[mi], b.z, b.w);
+          for (int mi = 0; mi < H::MI; ++mi) {
+            mma_16816(acc[mi][nj * 2], a[mi], b.x, b.y);
+            mma_16816(acc[mi][nj * 2 + 1], a[mi], b.z, b.w);
+          }
         }
       }
     }
@@ -87,10 +114,11 @@ __global__ void __launch_bounds__(T::kThreads) bottleneck_kernel(const __grid_co
   extern __shared__ __align__(128) unsigned char shared[];
   const std::uint32_t patches = shared_address(shared), mid = patches + T::kPatchBytes * T::kStages;
   const std::uint32_t w1 = mid + T::kMidBytes, w2 = w1 + First::kWeightBytes;
-  float* const b1 = reinterpret_cast<float*>(shared + T::kPatchBytes * T::kStages + T::kMidBytes +
-                                             First::kWeightBytes + Second::kWeightBytes);
+  float* const b1 = reinterpret_cast<float*>(shared + T::kPatchBytes * T::kStages + T::kMidBytes + First::kWeightBytes +
+                                             Second::kWeightBytes);
   float* const b2 = b1 + T::MID;
-  const int tid = static_cast<int>(threadIdx.x), lane = tid % 32, warp = tid / 32, g = lane / 4, t = lane % 4;
+  const int tid = static_cast<int>(threadIdx.x), lane = tid % 32, g = lane / 4, t = lane % 4;
+  const int team = tid / 32 / T::kTeam, member = tid / 32 % T::kTeam;
   const int stride = static_cast<int>(gridDim.x);
 
   release_successors();
@@ -124,27 +152,29 @@ __global__ void __launch_bounds__(T::kThreads) bottleneck_kernel(const __grid_co
   load(static_cast<int>(blockIdx.x), 0);
   for (int tile = static_cast<int>(blockIdx.x); tile < a.tiles; tile += stride) {
     copy_async_wait<0>();
+    if constexpr (T::kWarpgroup) publish_to_tensor_cores();  // the weights, before their first use
     __syncthreads();  // the patch is here, and everybody is done with the last tile's
     if constexpr (T::kStages == 2) load(tile + stride, slot ^ 1);
     const std::uint32_t patch = patches + slot * T::kPatchBytes;
     const int tx = tile % a.tiles_x, rest = tile / a.tiles_x, ty = rest % a.tiles_y, image = rest / a.tiles_y;
     const int y0 = ty * T::TH, x0 = tx * T::TW;
 
-    for (int item = warp; item < First::kItems; item += T::kWarps) {
+    for (int item = team; item < First::kItems; item += T::kTeams) {
       const int strip = item / First::NP, part = item % First::NP;
       float acc[First::MI][First::NI][4] = {};
       std::uint32_t rows[First::MI];
 #pragma unroll
       for (int mi = 0; mi < First::MI; ++mi) {
-        const int m = min((strip * First::MI + mi) * 16 + lane % 16, First::M - 1);
+        const int m = min(((strip * First::MI + mi) * T::kTeam + member) * 16 + lane % 16, First::M - 1);
         rows[mi] = patch + (m / T::MW * T::PW + m % T::MW) * T::kInStride + lane / 16 * 16;
       }
-      convolve<First, T::kInStride, T::PW>(acc, rows, w1 + part * (First::NI / 2) * 512 + lane * 16);
+      convolve<First, T::kInStride, T::PW, T::kWarpgroup>(
+          acc, rows, w1 + part * (First::NI / 2) * 512 + (T::kWarpgroup ? 0 : lane * 16));
 #pragma unroll
       for (int mi = 0; mi < First::MI; ++mi)
 #pragma unroll
         for (int upper = 0; upper < 2; ++upper) {
-          const int m = (strip * First::MI + mi) * 16 + upper * 8 + g;
+          const int m = ((strip * First::MI + mi) * T::kTeam + member) * 16 + upper * 8 + g;
           if (m >= First::M) continue;
           const int y = y0 - 1 + m / T::MW, x = x0 - 1 + m % T::MW;
           const bool inside = static_cast<unsigned>(y) < static_cast<unsigned>(a.h) &&
@@ -172,29 +202,31 @@ __global__ void __launch_bounds__(T::kThreads) bottleneck_kernel(const __grid_co
     }
     __syncthreads();
 
-    for (int item = warp; item < Second::kItems; item += T::kWarps) {
+    for (int item = team; item < Second::kItems; item += T::kTeams) {
       const int strip = item / Second::NP, part = item % Second::NP;
       float acc[Second::MI][Second::NI][4] = {};
       std::uint32_t rows[Second::MI];
 #pragma unroll
       for (int mi = 0; mi < Second::MI; ++mi) {
-        const int m = min((strip * Second::MI + mi) * 16 + lane % 16, Second::M - 1);
+        const int m = min(((strip * Second::MI + mi) * T::kTeam + member) * 16 + lane % 16, Second::M - 1);
         rows[mi] = mid + (m / T::TW * T::MW + m % T::TW) * T::kMidStride + lane / 16 * 16;
       }
-      convolve<Second, T::kMidStride, T::MW>(acc, rows, w2 + part * (Second::NI / 2) * 512 + lane * 16);
+      convolve<Second, T::kMidStride, T::MW, T::kWarpgroup>(
+          acc, rows, w2 + part * (Second::NI / 2) * 512 + (T::kWarpgroup ? 0 : lane * 16));
 #pragma unroll
       for (int mi = 0; mi < Second::MI; ++mi)
 #pragma unroll
         for (int upper = 0; upper < 2; ++upper) {
-          const int m = (strip * Second::MI + mi) * 16 + upper * 8 + g, ly = m / T::TW, lx = m % T::TW;
+          const int m = ((strip * Second::MI + mi) * T::kTeam + member) * 16 + upper * 8 + g, ly = m / T::TW,
+                    lx = m % T::TW;
           const int y = y0 + ly, x = x0 + lx;
           if (m >= Second::M || y >= a.h || x >= a.w) continue;
           half* const pixel = a.out + ((static_cast<long>(image) * a.h + y) * a.w + x) * a.out_pitch;
 #pragma unroll
           for (int group = 0; group < Second::kWidth / Second::kGroup; ++group) {
             const int channel = part * Second::kWidth + group * Second::kGroup + t * Second::kOwn;
-            const unsigned char* const source = shared + slot * T::kPatchBytes +
-                                                ((ly + 2) * T::PW + lx + 2) * T::kInStride + channel * 2;
+            const unsigned char* const source =
+                shared + slot * T::kPatchBytes + ((ly + 2) * T::PW + lx + 2) * T::kInStride + channel * 2;
             std::uint32_t packed[Second::kTiles];
 #pragma unroll
             for (int q = 0; q < Second::kTiles; ++q) {
@@ -226,21 +258,42 @@ __global__ void __launch_bounds__(T::kThreads) bottleneck_kernel(const __grid_co
 
 template <class T>
 BottleneckVariant variant(const char* name) {
-  return {name,  T::C,  T::MID, T::TH, T::TW, T::First::kGroup, T::Second::kGroup, T::kThreads, T::kSharedBytes,
+  return {name,
+          T::C,
+          T::MID,
+          T::TH,
+          T::TW,
+          T::First::kGroup,
+          T::Second::kGroup,
+          T::kThreads,
+          T::kSharedBytes,
+          T::kWarpgroup,
           bottleneck_kernel<T>};
 }
 
 }  // namespace
 
 std::span<const BottleneckVariant> bottleneck_variants() noexcept {
-  //                   C  MID TH TW warps MI MI stages
+  //           C  MID TH TW teams MI MI stages team
   static const std::array kVariants{
-      variant<Tile<16, 16, 8, 16, 4, 3, 2, 2>>("16/16 8x16"), variant<Tile<16, 16, 8, 8, 4, 2, 1, 2>>("16/16 8x8"),
-      variant<Tile<32, 16, 8, 16, 4, 3, 2, 2>>("32/16 8x16"), variant<Tile<32, 16, 4, 8, 4, 1, 1, 1>>("32/16 4x8"),
-      variant<Tile<32, 32, 8, 16, 4, 3, 2, 1>>("32/32 8x16"), variant<Tile<32, 32, 4, 8, 8, 1, 1, 1>>("32/32 4x8"),
-      variant<Tile<32, 32, 4, 20, 8, 1, 1, 1>>("32/32 4x20"), variant<Tile<64, 32, 8, 8, 8, 1, 1, 1>>("64/32 8x8"),
-      variant<Tile<64, 32, 4, 8, 8, 1, 1, 1>>("64/32 4x8"),   variant<Tile<64, 64, 8, 8, 8, 1, 1, 1>>("64/64 8x8"),
-      variant<Tile<64, 64, 4, 8, 8, 1, 1, 1>>("64/64 4x8"),   variant<Tile<64, 64, 4, 20, 8, 1, 1, 1>>("64/64 4x20"),
+      variant<Tile<16, 16, 8, 16, 4, 3, 2, 2>>("16/16 8x16"),
+      variant<Tile<32, 16, 8, 16, 4, 3, 2, 2>>("32/16 8x16"),
+      variant<Tile<32, 16, 4, 8, 4, 1, 1, 1>>("32/16 4x8"),
+      variant<Tile<32, 32, 8, 16, 4, 3, 2, 1>>("32/32 8x16"),
+      variant<Tile<32, 32, 4, 8, 8, 1, 1, 1>>("32/32 4x8"),
+      variant<Tile<64, 32, 8, 8, 8, 1, 1, 1>>("64/32 8x8"),
+      variant<Tile<64, 32, 4, 8, 8, 1, 1, 1>>("64/32 4x8"),
+      variant<Tile<64, 64, 8, 8, 8, 1, 1, 1>>("64/64 8x8"),
+      variant<Tile<64, 64, 4, 8, 8, 1, 1, 1>>("64/64 4x8"),
+      variant<Tile<16, 16, 8, 16, 1, 1, 1, 2, 4>>("wg16/16 8x16"),
+      variant<Tile<32, 16, 8, 16, 1, 1, 1, 2, 4>>("wg32/16 8x16"),
+      variant<Tile<32, 16, 8, 8, 2, 1, 1, 2, 4>>("wg32/16 8x8"),
+      variant<Tile<32, 32, 8, 16, 1, 1, 1, 1, 4>>("wg32/32 8x16"),
+      variant<Tile<32, 32, 8, 8, 2, 1, 1, 1, 4>>("wg32/32 8x8"),
+      variant<Tile<64, 32, 8, 16, 1, 1, 1, 1, 4>>("wg64/32 8x16"),
+      variant<Tile<64, 32, 8, 8, 2, 1, 1, 1, 4>>("wg64/32 8x8"),
+      variant<Tile<64, 64, 8, 8, 2, 1, 1, 2, 4>>("wg64/64 8x8"),
+      variant<Tile<64, 64, 4, 8, 2, 1, 1, 1, 4>>("wg64/64 4x8"),
   };
   return kVariants;
 }
@@ -250,8 +303,7 @@ cudaError_t launch_bottleneck(const BottleneckVariant& variant, BottleneckArgs a
   args.tiles_x = (args.w + variant.tw - 1) / variant.tw;
   args.tiles_y = (args.h + variant.th - 1) / variant.th;
   args.tiles = args.n * args.tiles_x * args.tiles_y;
-  return launch_persistent(variant.function, args, args.tiles, 1, variant.threads, variant.shared_bytes, shape,
-                           stream);
+  return launch_persistent(variant.function, args, args.tiles, 1, variant.threads, variant.shared_bytes, shape, stream);
 }
 
 }  // namespace gantry::cuda

@@ -29,6 +29,7 @@ struct BottleneckVariant {
   int channels, mid;  ///< mid is rounded up to 16
   int th, tw, group1, group2, threads;
   std::size_t shared_bytes;
+  bool warpgroup;  ///< needs compute capability 9.0; weights as core matrices
   void (*function)(BottleneckArgs);
 };
 

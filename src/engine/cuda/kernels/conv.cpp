@@ -15,22 +15,28 @@ std::span<const ConvVariant> conv_variants(int kernel, int stride) noexcept {
   return {};
 }
 
-std::vector<__half> pack_conv_weights(const float* weights, int cout, int taps, int cin, int bn, int group) {
+std::vector<__half> pack_conv_weights(const float* weights, int cout, int taps, int cin, int bn, int group,
+                                      bool warpgroup) {
   const int rows = round_up(cin, 64) / 16, columns = round_up(cout, bn) / 16;
   std::vector<__half> packed(static_cast<std::size_t>(rows) * taps * columns * 256, __half(0.0F));
   std::size_t at = 0;
   for (int c16 = 0; c16 < rows; ++c16)
     for (int tap = 0; tap < taps; ++tap)
       for (int n16 = 0; n16 < columns; ++n16)
-        for (int lane = 0; lane < 32; ++lane)
-          for (int e = 0; e < 8; ++e, ++at) {
-            // e: mma tile (e / 4), register (e / 2 % 2), half (e % 2) of the fragment of B that this lane holds.
-            const int k = c16 * 16 + lane % 4 * 2 + e / 2 % 2 * 8 + e % 2, column = lane / 4;
-            const int tiles = group / 8, tile = n16 * 2 + e / 4;
-            const int channel = tile / tiles * group + column / 2 * (tiles * 2) + tile % tiles * 2 + column % 2;
-            if (k < cin && channel < cout)
-              packed[at] = __float2half(weights[(static_cast<std::size_t>(channel) * taps + tap) * cin + k]);
+        for (int i = 0; i < 256; ++i, ++at) {
+          int k = 0, column = 0, tile = 0;
+          if (warpgroup) {
+            tile = n16 * 2 + i / 128, column = i / 8 % 8, k = i / 64 % 2 * 8 + i % 8;
+          } else {
+            // Lane i / 8 holds, of each of two mma tiles, two registers of two halves of B's fragment.
+            const int lane = i / 8, e = i % 8;
+            tile = n16 * 2 + e / 4, column = lane / 4, k = lane % 4 * 2 + e / 2 % 2 * 8 + e % 2;
           }
+          const int tiles = group / 8, c = c16 * 16 + k;
+          const int channel = tile / tiles * group + column / 2 * (tiles * 2) + tile % tiles * 2 + column % 2;
+          if (c < cin && channel < cout)
+            packed[at] = __float2half(weights[(static_cast<std::size_t>(channel) * taps + tap) * cin + c]);
+        }
   return packed;
 }
 

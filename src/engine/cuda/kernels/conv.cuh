@@ -3,20 +3,23 @@
 #include "engine/cuda/kernels/conv.hpp"
 #include "engine/cuda/kernels/ptx.cuh"
 #include "engine/cuda/kernels/tail.cuh"
+#include "engine/cuda/kernels/wgmma.cuh"
 
 namespace gantry::cuda {
 
-/// Compile-time shape. WM × WN × WK warps: WM and WN split the output tile, WK splits the reduction inside the block
-/// (for maps too small to fill the chip otherwise).
+/// Compile-time shape. WM × WN × WK warps (WG: warpgroups of four): WM and WN split the output tile, WK splits the
+/// reduction inside the block (for maps too small to fill the chip otherwise).
 template <int K_, int S_, int TH_, int TW_, int BN_, int WM_, int WN_, int WK_, int CK_, int STAGES_, int BLOCKS_,
-          bool TAIL_ = false>
+          bool TAIL_ = false, bool WG_ = false>
 struct ConvTile {
   static constexpr int K = K_, S = S_, TH = TH_, TW = TW_, BN = BN_, WM = WM_, WN = WN_, WK = WK_, CK = CK_;
   static constexpr int kStages = STAGES_, kMinBlocks = BLOCKS_;
-  static constexpr int kThreads = WM * WN * WK * 32;
+  static constexpr bool kWarpgroup = WG_;
+  static constexpr int kTeam = WG_ ? 4 : 1;  // warps that work on one fragment row
+  static constexpr int kThreads = WM * WN * WK * kTeam * 32;
   static constexpr int BM = TH * TW;
-  static constexpr int MI = BM / (16 * WM), NI = BN / (8 * WN);  // 16x8 fragments a warp
-  static constexpr int kGroup = (NI * 8) % 32 == 0 ? 32 : 16;    // output channels that pack_conv_weights permutes
+  static constexpr int MI = BM / (16 * kTeam * WM), NI = BN / (8 * WN);  // 16x8 fragments a warp
+  static constexpr int kGroup = (NI * 8) % 32 == 0 ? 32 : 16;  // output channels that pack_conv_weights permutes
   static constexpr int kTaps = K * K;
   static constexpr int kSteps = kTaps * (CK / 16);
   static constexpr int PH = (TH - 1) * S + K, PW = (TW - 1) * S + K, kPixels = PH * PW;
@@ -31,9 +34,11 @@ struct ConvTile {
   static constexpr int kTailStride = BN * 2 + 16;
   static constexpr int kExtraBytes = BN * 4 + kReduceBytes + (kTail ? BM * kTailStride : 0);
   static_assert(!kTail || (WN == 1 && WK == 1));
-  static_assert(BM % (16 * WM) == 0 && BN % (16 * WN) == 0 && CK % 16 == 0);
+  static_assert(BM % (16 * kTeam * WM) == 0 && BN % (16 * WN) == 0 && CK % 16 == 0);
   static_assert(K == 1 ? (S == 1 && TH == 1) : K == 3);
 
+  /// First row of fragment mi of a warp; `wm` counts teams, `member` is the warp in its team.
+  static constexpr int fragment_row(int wm, int member, int mi) { return ((wm * MI + mi) * kTeam + member) * 16; }
   /// Bytes from a pixel's place in the patch to that of a tap.
   static constexpr int tap_bytes(int tap) {
     const int r = tap / K, s = tap % K;
@@ -99,8 +104,8 @@ __device__ __forceinline__ void load_patch(const ConvArgs& a, const TileOrigin& 
 template <class T>
 __device__ __forceinline__ void load_weights(const ConvArgs& a, int chunk, int n0, std::uint32_t target) {
   constexpr int kRowVectors = T::kRowBytes / 16, kTotal = T::kSteps * kRowVectors;
-  const uint4* const base = reinterpret_cast<const uint4*>(a.weights) +
-                            static_cast<long>(chunk) * T::kSteps * (a.packed_cout * 2) + n0 * 2;
+  const uint4* const base =
+      reinterpret_cast<const uint4*>(a.weights) + static_cast<long>(chunk) * T::kSteps * (a.packed_cout * 2) + n0 * 2;
 #pragma unroll 4
   for (int v = static_cast<int>(threadIdx.x); v < kTotal; v += T::kThreads) {
     const int row = v / kRowVectors, column = v % kRowVectors;
@@ -143,13 +148,46 @@ __device__ __forceinline__ void multiply_stage(float (&acc)[T::MI][T::NI][4], co
   }
 }
 
-/// Adds the partial sums of the WK warps that share an output tile, in a fixed order; the result is in the wk = 0 warps.
+/// The same with warpgroups. Three steps at a time: their rows are gathered while the last three are still multiplied.
 template <class T>
-__device__ __forceinline__ void reduce_over_wk(float (&acc)[T::MI][T::NI][4], float* scratch, int wk, int wmn) {
+__device__ __forceinline__ void multiply_stage_warpgroup(float (&acc)[T::MI][T::NI][4],
+                                                         const std::uint32_t (&patch)[T::MI], std::uint64_t weights,
+                                                         int wk) {
+  constexpr int kOwnSteps = T::kSteps / T::WK, kRun = kOwnSteps % 3 == 0 ? 3 : kOwnSteps % 2 == 0 ? 2 : 1;
+  static_assert(T::kSteps % T::WK == 0);
+  std::uint32_t a[2][kRun][T::MI][4];
+#pragma unroll
+  for (int run = 0; run < kOwnSteps / kRun; ++run) {
+    if (run >= 2) warpgroup_wait<1>();
+#pragma unroll
+    for (int i = 0; i < kRun; ++i) {
+      const int row = (run * kRun + i) * T::WK + (T::WK > 1 ? wk : 0);
+#pragma unroll
+      for (int mi = 0; mi < T::MI; ++mi)
+        load_matrix_x4(a[run % 2][i][mi], patch[mi] + T::tap_bytes(row % T::kTaps) + row / T::kTaps * 32);
+    }
+    warpgroup_arrive();
+#pragma unroll
+    for (int i = 0; i < kRun; ++i) {
+      const int row = (run * kRun + i) * T::WK + (T::WK > 1 ? wk : 0);
+#pragma unroll
+      for (int mi = 0; mi < T::MI; ++mi)
+        wgmma<T::NI>(acc[mi], a[run % 2][i][mi], weights + static_cast<std::uint64_t>(row * (T::kRowBytes / 16)));
+    }
+    warpgroup_commit();
+  }
+  warpgroup_wait<0>();
+}
+
+/// Adds the partial sums of the WK warps that share an output tile, in a fixed order; the result is in the wk = 0
+/// warps.
+template <class T>
+__device__ __forceinline__ void reduce_over_wk(float (&acc)[T::MI][T::NI][4], float* scratch, int wk,
+                                               int warp_in_tile) {
   if constexpr (T::WK > 1) {
     constexpr int kPart = T::BM * T::BN, kFragments = T::MI * T::NI;
     const int lane = static_cast<int>(threadIdx.x) % 32;
-    float4* const mine = reinterpret_cast<float4*>(scratch) + wmn * kFragments * 32 + lane;
+    float4* const mine = reinterpret_cast<float4*>(scratch) + warp_in_tile * kFragments * 32 + lane;
     if (wk > 0) {
 #pragma unroll
       for (int f = 0; f < kFragments; ++f)
@@ -172,7 +210,7 @@ __device__ __forceinline__ void reduce_over_wk(float (&acc)[T::MI][T::NI][4], fl
 
 /// Bias, activation, residual, rounding and the store of one warp's tile.
 template <class T>
-__device__ __forceinline__ void store_tile(const ConvArgs& a, const TileOrigin& at, int n0, int wm, int wn,
+__device__ __forceinline__ void store_tile(const ConvArgs& a, const TileOrigin& at, int n0, int wm, int wn, int member,
                                            const float* bias, const float (&acc)[T::MI][T::NI][4]) {
   constexpr int kGroups = T::NI * 8 / T::kGroup, kTiles = T::kGroup / 8;  // mma tiles a group: 4 or 2
   constexpr int kOwn = kTiles * 2;                                        // neighbouring channels of this thread
@@ -181,7 +219,7 @@ __device__ __forceinline__ void store_tile(const ConvArgs& a, const TileOrigin& 
   for (int mi = 0; mi < T::MI; ++mi) {
 #pragma unroll
     for (int upper = 0; upper < 2; ++upper) {
-      const int m = (wm * T::MI + mi) * 16 + upper * 8 + g;
+      const int m = T::fragment_row(wm, member, mi) + upper * 8 + g;
       long pixel = 0;
       bool inside = false;
       if constexpr (T::K == 1) {
@@ -227,21 +265,21 @@ __device__ __forceinline__ void store_tile(const ConvArgs& a, const TileOrigin& 
   }
 }
 
-/// The tail: bias and activation, the tile as halves to shared memory, then the 1×1 behind it and the store. A warp reads
-/// only the rows that it wrote.
+/// The tail: bias and activation, the tile as halves to shared memory, then the 1×1 behind it and the store. A warp
+/// reads only the rows that it wrote.
 template <class T>
-__device__ __forceinline__ void store_tail(const ConvArgs& a, const TileOrigin& at, int warp, const float* bias,
-                                           std::uint32_t tile, std::uint32_t weights,
+__device__ __forceinline__ void store_tail(const ConvArgs& a, const TileOrigin& at, int wm, int member,
+                                           const float* bias, std::uint32_t tile, std::uint32_t weights,
                                            const float (&acc)[T::MI][T::NI][4]) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const std::uint32_t strip = tile + warp * T::MI * 16 * T::kTailStride;
+  const std::uint32_t strip = tile + (wm * T::kTeam + member) * T::MI * 16 * T::kTailStride;
   keep_rows<T::MI, T::NI, T::kGroup, T::kTailStride>(acc, bias, a.silu != 0, strip);
   long pixels[T::MI][2];
 #pragma unroll
   for (int mi = 0; mi < T::MI; ++mi)
 #pragma unroll
     for (int upper = 0; upper < 2; ++upper) {
-      const int m = (warp * T::MI + mi) * 16 + upper * 8 + lane / 4;
+      const int m = T::fragment_row(wm, member, mi) + upper * 8 + lane / 4;
       const int y = at.y + m / T::TW, x = at.x + m % T::TW;
       pixels[mi][upper] = y < a.oh && x < a.ow ? (static_cast<long>(at.image) * a.oh + y) * a.ow + x : -1L;
     }
@@ -271,7 +309,8 @@ __global__ void __launch_bounds__(T::kThreads, T::kMinBlocks) conv_kernel(const 
   float* const bias = reinterpret_cast<float*>(shared + T::kPatchBytes * T::kStages +
                                                T::kWeightBytes * (a.resident ? a.chunks : T::kStages));
   const int tid = static_cast<int>(threadIdx.x), lane = tid % 32, warp = tid / 32;
-  const int wk = warp / (T::WM * T::WN), wmn = warp % (T::WM * T::WN), wm = wmn / T::WN, wn = wmn % T::WN;
+  const int member = warp % T::kTeam, team = warp / T::kTeam, wmn = team % (T::WM * T::WN);
+  const int wk = team / (T::WM * T::WN), wm = wmn / T::WN, wn = wmn % T::WN;
   const int n0 = static_cast<int>(blockIdx.y) * T::BN;
   const int stride = static_cast<int>(gridDim.x);
 
@@ -313,39 +352,49 @@ __global__ void __launch_bounds__(T::kThreads, T::kMinBlocks) conv_kernel(const 
   std::uint32_t row_offset[T::MI];
 #pragma unroll
   for (int mi = 0; mi < T::MI; ++mi) {
-    const int m = (wm * T::MI + mi) * 16 + lane % 16;
+    const int m = T::fragment_row(wm, member, mi) + lane % 16;
     row_offset[mi] = (m / T::TW * T::S * T::PW + m % T::TW) * T::kPixelBytes + lane / 16 * 16;
   }
-  const std::uint32_t weight_offset = wn * (T::NI / 2) * 512 + lane * 16;
+  const std::uint32_t weight_offset = wn * (T::NI / 2) * 512 + (T::kWarpgroup ? 0 : lane * 16);
 
   int slot = 0;
   for (int tile = static_cast<int>(blockIdx.x); tile < a.tiles; tile += stride) {
     float acc[T::MI][T::NI][4] = {};
     for (int chunk = 0; chunk < a.chunks; ++chunk) {
       copy_async_wait<T::kStages - 2>();
+      if constexpr (T::kWarpgroup) publish_to_tensor_cores();
       __syncthreads();
       produce(true);
       std::uint32_t patch[T::MI];
 #pragma unroll
       for (int mi = 0; mi < T::MI; ++mi) patch[mi] = patches + slot * T::kPatchBytes + row_offset[mi];
-      multiply_stage<T>(acc, patch, weights + (a.resident ? chunk : slot) * T::kWeightBytes + weight_offset, wk);
+      const std::uint32_t at = weights + (a.resident ? chunk : slot) * T::kWeightBytes + weight_offset;
+      if constexpr (T::kWarpgroup) {
+        multiply_stage_warpgroup<T>(acc, patch, core_matrix_descriptor(at), wk);
+      } else {
+        multiply_stage<T>(acc, patch, at, wk);
+      }
       slot = slot + 1 == T::kStages ? 0 : slot + 1;
     }
-    reduce_over_wk<T>(acc, bias + T::BN, wk, wmn);
+    reduce_over_wk<T>(acc, bias + T::BN, wk, wmn * T::kTeam + member);
     if constexpr (T::kTail) {
-      store_tail<T>(a, tile_origin<T>(a, tile), warp, bias, tail_tile, tail_weights, acc);
+      store_tail<T>(a, tile_origin<T>(a, tile), wm, member, bias, tail_tile, tail_weights, acc);
     } else if (T::WK == 1 || wk == 0) {
-      store_tile<T>(a, tile_origin<T>(a, tile), n0, wm, wn, bias, acc);
+      store_tile<T>(a, tile_origin<T>(a, tile), n0, wm, wn, member, bias, acc);
     }
   }
 }
 
 /// The table entry of a tile.
+template <int K, int S, int TH, int TW, int BN, int WM, int WN, int WK, int CK, int STAGES, int BLOCKS,
+          bool TAIL = false>
+using WarpgroupTile = ConvTile<K, S, TH, TW, BN, WM, WN, WK, CK, STAGES, BLOCKS, TAIL, true>;
+
 template <class T>
 ConvVariant conv_variant(const char* name) {
-  return {name,         T::K,           T::S,          T::TH,      T::TW, T::BN, T::CK, T::kGroup, T::kThreads,
-          T::kPatchBytes, T::kWeightBytes, T::kExtraBytes, T::kStages, T::kTail,
-          conv_kernel<T>};
+  return {name,       T::K,      T::S,          T::TH,          T::TW,           T::BN,
+          T::CK,      T::kGroup, T::kThreads,   T::kPatchBytes, T::kWeightBytes, T::kExtraBytes,
+          T::kStages, T::kTail,  T::kWarpgroup, conv_kernel<T>};
 }
 
 }  // namespace gantry::cuda

@@ -56,6 +56,7 @@ struct ConvVariant {
   std::size_t extra_bytes;   ///< bias, the reduction over wk, the tail's tile
   int stages;
   bool tail;
+  bool warpgroup;  ///< needs compute capability 9.0; weights as core matrices
   void (*function)(ConvArgs);
 
   /// Shared memory of a block. Resident: the weights of all chunks stay; otherwise they stream with the input.
@@ -76,8 +77,9 @@ struct ConvVariant {
 /// Weights [cout][kh][kw][cin] float → the order in which mma fragments are read: [cin/16][tap][cout/16][lane][8], with
 /// cin padded to a multiple of 64 and cout to a multiple of `bn`, by zeros. `group` (16 or 32) output channels are
 /// permuted so that a thread ends up with 8 (or 4) neighbouring channels of a pixel.
+/// `warpgroup`: as wgmma's core matrices instead, [cin/16][tap][cout/8][2][8 cout][8 cin].
 [[nodiscard]] std::vector<__half> pack_conv_weights(const float* weights, int cout, int taps, int cin, int bn,
-                                                    int group);
+                                                    int group, bool warpgroup = false);
 [[nodiscard]] constexpr int round_up(int value, int multiple) noexcept {
   return (value + multiple - 1) / multiple * multiple;
 }

@@ -11,7 +11,8 @@ namespace {
 template <int TH_, int TW_, int BN_>
 struct Tile {
   static constexpr int TH = TH_, TW = TW_, BN = BN_, BM = TH * TW, CK = 32;
-  static constexpr int kWarps = 4, kThreads = 128, MI = BM / 16 / kWarps, NI = BN / 8;
+  static constexpr int kWarps = 4, kThreads = 128, kMinBlocks = BM > 64 || BN > 80 ? 2 : 3, MI = BM / 16 / kWarps,
+                       NI = BN / 8;
   static constexpr int kGroup = BN % 32 == 0 ? 32 : 16;
   static constexpr int PH = TH + 2, PW = TW + 2, kPatchBytes = PH * PW * CK * 2;
   static constexpr int kAStride = CK * 2 + 16, kKeepStride = BN * 2 + 16;
@@ -28,11 +29,11 @@ struct Tile {
 /// Bounds: any N, H, W ≥ 1; cin a multiple of 8; no over-read
 /// Stream: ordered on `stream`; never synchronises or allocates; fit for programmatic dependent launch
 /// Numerics: FP32 accumulation in both; the depthwise map is rounded to FP16 as the unfused pair would
-/// Roofline: bytes = 2·(cin + cout)·H·W an image; the depthwise map and, with a tail, the map behind it stay on the chip
-/// Rejected: one thread a pixel (nine shared-memory reads an output; a column of rows needs three)
+/// Roofline: bytes = 2·(cin + cout)·H·W an image; the depthwise map and, with a tail, the map behind it stay on the
+/// chip Rejected: one thread a pixel (nine shared-memory reads an output; a column of rows needs three)
 template <class T>
-__global__ void __launch_bounds__(T::kThreads) depthwise_pointwise_kernel(
-    const __grid_constant__ DepthwisePointwiseArgs a) {
+__global__ void __launch_bounds__(T::kThreads, T::kMinBlocks)
+    depthwise_pointwise_kernel(const __grid_constant__ DepthwisePointwiseArgs a) {
   extern __shared__ __align__(128) unsigned char shared[];
   const std::uint32_t patches = shared_address(shared), tile_at = patches + T::kPatchBytes * 2;
   float* const bias = reinterpret_cast<float*>(shared + T::kPatchBytes * 2 + T::kTileBytes);
@@ -114,10 +115,10 @@ __global__ void __launch_bounds__(T::kThreads) depthwise_pointwise_kernel(
 #pragma unroll
           for (int s = 0; s < 3; ++s) {
             std::uint32_t lo, hi;
-            asm volatile("ld.shared.v2.u32 {%0,%1}, [%2];\n"
-                         : "=r"(lo), "=r"(hi)
-                         : "r"(patches + slot * T::kPatchBytes + ((row0 + py) * T::PW + column + s) * (T::CK * 2) +
-                               quad * 8));
+            asm volatile(
+                "ld.shared.v2.u32 {%0,%1}, [%2];\n"
+                : "=r"(lo), "=r"(hi)
+                : "r"(patches + slot * T::kPatchBytes + ((row0 + py) * T::PW + column + s) * (T::CK * 2) + quad * 8));
             const float2 x = unpack_half2(lo), z = unpack_half2(hi);
 #pragma unroll
             for (int r = 0; r < 3; ++r) {

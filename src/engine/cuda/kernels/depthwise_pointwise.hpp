@@ -16,7 +16,7 @@ struct DepthwisePointwiseArgs {
   int n = 0, h = 0, w = 0, cin = 0;  ///< cin: a multiple of 8
   __half* out = nullptr;
   int out_pitch = 0, cout = 0;
-  const __half* depthwise = nullptr;     ///< [9][cin rounded up to 32]
+  const __half* depthwise = nullptr;      ///< [9][cin rounded up to 32]
   const float* depthwise_bias = nullptr;  ///< [cin rounded up to 32]
   int depthwise_silu = 0;
   const __half* weights = nullptr;  ///< pack_conv_weights(…, taps = 1, bn = variant.bn, variant.group)

@@ -213,10 +213,10 @@ constexpr std::size_t kNmsShared = kMaxCandidates * (8 + 16 + 4) + kMaxDetection
 }  // namespace
 
 cudaError_t launch_decode(const DetectArgs& args, const LaunchShape& shape, cudaStream_t stream) {
-  return launch_grid(decode_kernel, args,
-                     dim3(static_cast<unsigned>((args.anchors + kDecodeThreads - 1) / kDecodeThreads),
-                          static_cast<unsigned>(args.n)),
-                     kDecodeThreads, 0, shape, stream);
+  return launch_grid(
+      decode_kernel, args,
+      dim3(static_cast<unsigned>((args.anchors + kDecodeThreads - 1) / kDecodeThreads), static_cast<unsigned>(args.n)),
+      kDecodeThreads, 0, shape, stream);
 }
 
 cudaError_t launch_nms(const DetectArgs& args, const LaunchShape& shape, cudaStream_t stream) {

@@ -43,12 +43,12 @@ struct DetectArgs {
   const DetectLimits* limits = nullptr;        ///< [N]
   const std::uint32_t* class_masks = nullptr;  ///< [N][ceil(classes / 32)], bit set: wanted
   // Workspace, device.
-  std::uint64_t* keys = nullptr;  ///< [N][anchors]
-  float4* boxes = nullptr;        ///< [N][anchors], 16-byte aligned
-  std::int32_t* ids = nullptr;    ///< [N][anchors]
+  std::uint64_t* keys = nullptr;   ///< [N][anchors]
+  float4* boxes = nullptr;         ///< [N][anchors], 16-byte aligned
+  std::int32_t* ids = nullptr;     ///< [N][anchors]
   std::int32_t* counts = nullptr;  ///< [N]; zero before the first run, left at zero by every run
   // Results; device or mapped pinned memory.
-  RawDetection* detections = nullptr;  ///< [N][kMaxDetections], falling by confidence
+  RawDetection* detections = nullptr;        ///< [N][kMaxDetections], falling by confidence
   std::int32_t* detection_counts = nullptr;  ///< [N]
 };
 

@@ -7,7 +7,9 @@ namespace {
 
 constexpr int kThreads = 256;
 
-unsigned blocks_for(long items) { return static_cast<unsigned>((items + kThreads - 1) / kThreads); }
+unsigned blocks_for(long items) {
+  return static_cast<unsigned>((items + kThreads - 1) / kThreads);
+}
 
 /// What: out = act(conv(in, W) + bias) + residual for any window; the reduction in order of (row, column, channel)
 /// Launch: one thread an output element, channels fastest; sm_80 and later. Bounds: none. Stream: ordered; no waits
@@ -75,8 +77,9 @@ __global__ void __launch_bounds__(kThreads) pack_input_kernel(const __grid_const
 }  // namespace
 
 cudaError_t launch_plain_conv(const PlainConvArgs& args, const LaunchShape& shape, cudaStream_t stream) {
-  return launch_grid(plain_conv_kernel, args, dim3(blocks_for(static_cast<long>(args.n) * args.oh * args.ow * args.cout)),
-                     kThreads, 0, shape, stream);
+  return launch_grid(plain_conv_kernel, args,
+                     dim3(blocks_for(static_cast<long>(args.n) * args.oh * args.ow * args.cout)), kThreads, 0, shape,
+                     stream);
 }
 
 cudaError_t launch_merge(const MergeArgs& args, const LaunchShape& shape, cudaStream_t stream) {

@@ -4,7 +4,8 @@
 
 namespace gantry::cuda {
 
-/// Starts the copy of [K/16][cout/16][lane][8] packed weights into shared memory; join it with the block's first commit.
+/// Starts the copy of [K/16][cout/16][lane][8] packed weights into shared memory; join it with the block's first
+/// commit.
 template <int K>
 __device__ __forceinline__ void load_tail_weights(const half* weights, int cout, std::uint32_t target) {
   const int vectors = K / 16 * ((cout + 15) / 16) * 32;
