@@ -23,8 +23,9 @@ constexpr int kBlockTokens = 448;  // keys and values in shared memory at a time
 template <int QW>
 __global__ void __launch_bounds__(kThreads) attention_kernel(const __grid_constant__ AttentionArgs a) {
   constexpr int KW = 4 / QW, kQueries = 16 * QW;
+  constexpr int kRun = QW == 4 ? 64 : 32, kTiles = kRun / 8;  // keys a step
   extern __shared__ __align__(128) unsigned char shared[];
-  const int tokens = a.h * a.w, block = min(kBlockTokens, (tokens + 15) / 16 * 16);
+  const int tokens = a.h * a.w, block = min(kBlockTokens, (tokens + 63) / 64 * 64);
   const std::uint32_t keys = shared_address(shared), values = keys + block * kKeyStride;
   float* const merged = reinterpret_cast<float*>(shared + block * (kKeyStride + kHeadStride));
   float* const stats = merged + KW * kQueries * kOutStride;  // [KW][kQueries][2]: maximum, sum
@@ -51,7 +52,7 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(const __grid_consta
 
   for (int start = 0; start < tokens; start += block) {
     __syncthreads();
-    const int count = min(block, tokens - start), rows = (count + 15) / 16 * 16;
+    const int count = min(block, tokens - start), rows = (count + kRun - 1) / kRun * kRun;
     for (int v = tid; v < rows * 12; v += kThreads) {
       const int token = v / 12, c = v % 12;
       const bool valid = token < count;
@@ -64,18 +65,21 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(const __grid_consta
     copy_async_wait<0>();
     __syncthreads();
 
-    for (int k0 = kw * 16; k0 < rows; k0 += KW * 16) {
-      float s[2][4] = {};
+    for (int k0 = kw * kRun; k0 < rows; k0 += KW * kRun) {
+      float s[kTiles][4] = {};
 #pragma unroll
-      for (int kk = 0; kk < 2; ++kk) {
-        std::uint32_t b[4];  // keys 0-7: dims 0-7, 8-15; keys 8-15: the same
-        load_matrix_x4(b, keys + (k0 + lane % 8 + lane / 16 * 8) * kKeyStride + kk * 32 + lane / 8 % 2 * 16);
-        mma_16816(s[0], q[kk], b[0], b[1]);
-        mma_16816(s[1], q[kk], b[2], b[3]);
-      }
+      for (int kk = 0; kk < 2; ++kk)
+#pragma unroll
+        for (int pair = 0; pair < kTiles / 2; ++pair) {
+          std::uint32_t b[4];  // keys 0-7: dims 0-7, 8-15; keys 8-15: the same
+          load_matrix_x4(b,
+                         keys + (k0 + pair * 16 + lane % 8 + lane / 16 * 8) * kKeyStride + kk * 32 + lane / 8 % 2 * 16);
+          mma_16816(s[pair * 2], q[kk], b[0], b[1]);
+          mma_16816(s[pair * 2 + 1], q[kk], b[2], b[3]);
+        }
       float high[2] = {top[0], top[1]};
 #pragma unroll
-      for (int tile = 0; tile < 2; ++tile)
+      for (int tile = 0; tile < kTiles; ++tile)
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
           s[tile][e] = k0 + tile * 8 + t * 2 + e % 2 < count ? s[tile][e] * scale : -INFINITY;
@@ -92,20 +96,25 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(const __grid_consta
         for (int d = 0; d < 8; ++d) acc[d][r * 2] *= shrink, acc[d][r * 2 + 1] *= shrink;
       }
 #pragma unroll
-      for (int tile = 0; tile < 2; ++tile)
+      for (int tile = 0; tile < kTiles; ++tile)
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
           s[tile][e] = exp2f(s[tile][e] - top[e / 2]);
           sum[e / 2] += s[tile][e];
         }
-      const std::uint32_t p[4] = {pack_half2(s[0][0], s[0][1]), pack_half2(s[0][2], s[0][3]),
-                                  pack_half2(s[1][0], s[1][1]), pack_half2(s[1][2], s[1][3])};
 #pragma unroll
-      for (int d = 0; d < 4; ++d) {
-        std::uint32_t b[4];  // dims 0-7: keys 0-7, 8-15; dims 8-15: the same
-        load_matrix_x4_transposed(b, values + (k0 + lane % 16) * kHeadStride + d * 32 + lane / 16 * 16);
-        mma_16816(acc[d * 2], p, b[0], b[1]);
-        mma_16816(acc[d * 2 + 1], p, b[2], b[3]);
+      for (int pair = 0; pair < kTiles / 2; ++pair) {
+        const float(&low)[4] = s[pair * 2];
+        const float(&next)[4] = s[pair * 2 + 1];
+        const std::uint32_t p[4] = {pack_half2(low[0], low[1]), pack_half2(low[2], low[3]),
+                                    pack_half2(next[0], next[1]), pack_half2(next[2], next[3])};
+#pragma unroll
+        for (int d = 0; d < 4; ++d) {
+          std::uint32_t b[4];  // dims 0-7: keys 0-7, 8-15; dims 8-15: the same
+          load_matrix_x4_transposed(b, values + (k0 + pair * 16 + lane % 16) * kHeadStride + d * 32 + lane / 16 * 16);
+          mma_16816(acc[d * 2], p, b[0], b[1]);
+          mma_16816(acc[d * 2 + 1], p, b[2], b[3]);
+        }
       }
     }
   }
@@ -165,7 +174,7 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(const __grid_consta
 cudaError_t launch_attention(const AttentionArgs& args, bool split_keys, const LaunchShape& shape,
                              cudaStream_t stream) {
   const int tokens = args.h * args.w, queries = split_keys ? 16 : 64, warps = split_keys ? 4 : 1;
-  const int block = std::min(kBlockTokens, (tokens + 15) / 16 * 16);
+  const int block = std::min(kBlockTokens, (tokens + 63) / 64 * 64);
   const auto bytes = static_cast<std::size_t>(block * (kKeyStride + kHeadStride) +
                                               warps * queries * (kOutStride + 2) * static_cast<int>(sizeof(float)));
   const auto kernel = split_keys ? attention_kernel<1> : attention_kernel<4>;

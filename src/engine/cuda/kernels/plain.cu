@@ -43,6 +43,49 @@ __global__ void __launch_bounds__(kThreads) plain_conv_kernel(const __grid_const
   a.out[pixel * a.out_pitch + channel] = __float2half(sum);
 }
 
+/// What: out = act(dw3x3(in) + bias) + residual, any stride and padding
+/// In:   f16 [N,H,W,pitch] slice of channels, a multiple of 8, 16-byte aligned; weights f32 [9][channels]
+/// Launch: one thread eight channels of an output pixel; sm_80 and later. Bounds: no over-read. Stream: ordered; no
+/// waits Numerics: FP32. Roofline: bytes = 2·channels·(H·W + OH·OW) an image; the nine reads of a pixel come from the
+/// caches
+__global__ void __launch_bounds__(kThreads) depthwise_kernel(const __grid_constant__ PlainConvArgs a) {
+  release_successors();
+  wait_for_predecessors();
+  const int vectors = a.cout / 8;
+  const long i = static_cast<long>(blockIdx.x) * kThreads + threadIdx.x;
+  if (i >= static_cast<long>(a.n) * a.oh * a.ow * vectors) return;
+  const int c = static_cast<int>(i % vectors) * 8;
+  const long pixel = i / vectors;
+  const int x = static_cast<int>(pixel % a.ow), y = static_cast<int>(pixel / a.ow % a.oh);
+  const long image = pixel / a.ow / a.oh;
+  float sum[8];
+#pragma unroll
+  for (int e = 0; e < 8; ++e) sum[e] = __ldg(a.bias + c + e);
+#pragma unroll
+  for (int tap = 0; tap < 9; ++tap) {
+    const int py = y * a.stride - a.pad + tap / 3, px = x * a.stride - a.pad + tap % 3;
+    if (py < 0 || py >= a.h || px < 0 || px >= a.w) continue;
+    const uint4 bits = *reinterpret_cast<const uint4*>(a.in + ((image * a.h + py) * a.w + px) * a.in_pitch + c);
+    const std::uint32_t pairs[4] = {bits.x, bits.y, bits.z, bits.w};
+    const float4* const w = reinterpret_cast<const float4*>(a.weights + tap * a.cout + c);
+    const float4 low = __ldg(w), high = __ldg(w + 1);
+    const float taps[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      const float2 value = unpack_half2(pairs[e]);
+      sum[e * 2] += taps[e * 2] * value.x;
+      sum[e * 2 + 1] += taps[e * 2 + 1] * value.y;
+    }
+  }
+#pragma unroll
+  for (int e = 0; e < 8; ++e) {
+    if (a.silu) sum[e] = silu(sum[e]);
+    if (a.residual != nullptr) sum[e] += __half2float(a.residual[pixel * a.residual_pitch + c + e]);
+  }
+  *reinterpret_cast<uint4*>(a.out + pixel * a.out_pitch + c) = make_uint4(
+      pack_half2(sum[0], sum[1]), pack_half2(sum[2], sum[3]), pack_half2(sum[4], sum[5]), pack_half2(sum[6], sum[7]));
+}
+
 __global__ void __launch_bounds__(kThreads) merge_kernel(const __grid_constant__ MergeArgs a) {
   release_successors();
   wait_for_predecessors();
@@ -80,6 +123,17 @@ cudaError_t launch_plain_conv(const PlainConvArgs& args, const LaunchShape& shap
   return launch_grid(plain_conv_kernel, args,
                      dim3(blocks_for(static_cast<long>(args.n) * args.oh * args.ow * args.cout)), kThreads, 0, shape,
                      stream);
+}
+
+bool depthwise_fits(const PlainConvArgs& args) noexcept {
+  return args.depthwise != 0 && args.kernel == 3 && args.cout % 8 == 0 && args.in_pitch % 8 == 0 &&
+         args.out_pitch % 8 == 0;
+}
+
+cudaError_t launch_depthwise(const PlainConvArgs& args, const LaunchShape& shape, cudaStream_t stream) {
+  return launch_grid(depthwise_kernel, args,
+                     dim3(blocks_for(static_cast<long>(args.n) * args.oh * args.ow * (args.cout / 8))), kThreads, 0,
+                     shape, stream);
 }
 
 cudaError_t launch_merge(const MergeArgs& args, const LaunchShape& shape, cudaStream_t stream) {

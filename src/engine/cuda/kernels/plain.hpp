@@ -23,6 +23,10 @@ struct PlainConvArgs {
 };
 cudaError_t launch_plain_conv(const PlainConvArgs& args, const LaunchShape& shape, cudaStream_t stream);
 
+/// The depthwise 3×3 among them, eight channels a thread.
+[[nodiscard]] bool depthwise_fits(const PlainConvArgs& args) noexcept;
+cudaError_t launch_depthwise(const PlainConvArgs& args, const LaunchShape& shape, cudaStream_t stream);
+
 /// out = a (+ b), nearest-neighbour ×2 of either where its shift is 1.
 struct MergeArgs {
   const __half* a = nullptr;
