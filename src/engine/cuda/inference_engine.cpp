@@ -203,7 +203,9 @@ void InferenceEngine::State::choose(const ProfileKey& key, TuningCache& cache, T
     plan_options.max_views = kMaxConvSources;
     plan_options.l2_bytes = t.l2_bytes;
     Recipe recipe;
-    recipe.plan = std::make_shared<const graph::Plan>(graph::make_plan(model, key.shape, plan_options));
+    graph::Plan plan = graph::make_plan(model, key.shape, plan_options);
+    separate_fused(plan, device);
+    recipe.plan = std::make_shared<const graph::Plan>(std::move(plan));
     if (t.l2_bytes != 0 && recipe.plan->segments.size() < 2) continue;
     recipe.batch = key.batch;
     recipe.groups = make_groups(recipe.plan, weights, device);

@@ -11,6 +11,7 @@
 #include "engine/cuda/kernels/pool.hpp"
 #include "engine/cuda/kernels/stem.hpp"
 #include "gantry/core/errors.hpp"
+#include "gantry/engine/graph/planner.hpp"
 
 namespace gantry::cuda {
 
@@ -568,6 +569,23 @@ class Builder {
 };
 
 }  // namespace
+
+void separate_fused(graph::Plan& plan, const DeviceInfo& device) {
+  Plan extended = plan;
+  WeightStore none;
+  for (const Group& group : make_groups(std::make_shared<const Plan>(plan), none, device)) {
+    std::vector<View> inputs;
+    for (const int i : group.ops) {
+      const Op& own = plan.ops[static_cast<std::size_t>(i)];
+      inputs.insert(inputs.end(), own.inputs.begin(), own.inputs.end());
+      extended.ops[static_cast<std::size_t>(i)].inputs = inputs;
+    }
+  }
+  graph::assign_arena(extended, graph::PlanOptions::Order::kDependencies);
+  plan.buffers = std::move(extended.buffers);
+  plan.crossing_bytes = extended.crossing_bytes;
+  plan.local_bytes = std::move(extended.local_bytes);
+}
 
 std::vector<Group> make_groups(std::shared_ptr<const graph::Plan> plan, WeightStore& weights,
                                const DeviceInfo& device) {

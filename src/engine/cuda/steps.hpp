@@ -55,6 +55,10 @@ struct Group {
   [[nodiscard]] const Way& way() const { return ways[chosen]; }
 };
 
+/// Packs the plan's arena anew so that what a fused kernel writes never lies where it still reads: every op that may be
+/// fused counts as reading the inputs of the whole run.
+void separate_fused(graph::Plan& plan, const DeviceInfo& device);
+
 /// @throws ModelError naming the op where no kernel runs it
 [[nodiscard]] std::vector<Group> make_groups(std::shared_ptr<const graph::Plan> plan, WeightStore& weights,
                                              const DeviceInfo& device);

@@ -7,7 +7,7 @@ namespace {
 
 constexpr int kKey = kAttentionKeyDim, kHead = kAttentionHeadDim, kThreads = 128;
 constexpr int kKeyStride = kKey * 2 + 16, kHeadStride = kHead * 2 + 16, kOutStride = kHead + 4;  // bytes, bytes, floats
-constexpr int kBlockTokens = 448;  // keys and values in shared memory at a time
+constexpr int kBlockTokens = 128, kBlockBytes = kBlockTokens * (kKeyStride + kHeadStride);  // keys and values, two blocks
 
 /// What: out[p] = Σ_j softmax_j(scale·q_p·k_j)·v_j + dw3x3(v)[p] + bias, a head at a time, with a running softmax
 /// In:   f16 [N,H·W,pitch], 16-byte aligned
@@ -25,10 +25,12 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(const __grid_consta
   constexpr int KW = 4 / QW, kQueries = 16 * QW;
   constexpr int kRun = QW == 4 ? 64 : 32, kTiles = kRun / 8;  // keys a step
   extern __shared__ __align__(128) unsigned char shared[];
-  const int tokens = a.h * a.w, block = min(kBlockTokens, (tokens + 63) / 64 * 64);
-  const std::uint32_t keys = shared_address(shared), values = keys + block * kKeyStride;
-  float* const merged = reinterpret_cast<float*>(shared + block * (kKeyStride + kHeadStride));
+  const int tokens = a.h * a.w;
+  const std::uint32_t blocks = shared_address(shared);
+  // The partial sums take the place of the keys and values once those have been used.
+  float* const merged = reinterpret_cast<float*>(shared);
   float* const stats = merged + KW * kQueries * kOutStride;  // [KW][kQueries][2]: maximum, sum
+  static_assert(KW * kQueries * (kOutStride + 2) * 4 <= 2 * kBlockBytes);
   const int tid = static_cast<int>(threadIdx.x), lane = tid % 32, warp = tid / 32, g = lane / 4, t = lane % 4;
   const int qw = warp / KW, kw = warp % KW;
   const int head = static_cast<int>(blockIdx.y), image = static_cast<int>(blockIdx.z);
@@ -50,20 +52,28 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(const __grid_consta
   const float scale = a.scale * 1.44269504F;  // exp2 instead of exp
   float top[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0}, acc[8][4] = {};
 
-  for (int start = 0; start < tokens; start += block) {
-    __syncthreads();
-    const int count = min(block, tokens - start), rows = (count + kRun - 1) / kRun * kRun;
+  const auto load = [&](int start, int slot) {
+    const int rows = (min(kBlockTokens, tokens - start) + kRun - 1) / kRun * kRun;
+    const std::uint32_t at = blocks + slot * kBlockBytes;
     for (int v = tid; v < rows * 12; v += kThreads) {
       const int token = v / 12, c = v % 12;
-      const bool valid = token < count;
+      const bool valid = start + token < tokens;
       const half* source = valid ? base + static_cast<long>(start + token) * a.qkv_pitch + kKey + c * 8 : base;
-      const std::uint32_t target =
-          c < 4 ? keys + token * kKeyStride + c * 16 : values + token * kHeadStride + (c - 4) * 16;
-      copy_async_16(target, source, valid);
+      copy_async_16(c < 4 ? at + token * kKeyStride + c * 16
+                          : at + kBlockTokens * kKeyStride + token * kHeadStride + (c - 4) * 16,
+                    source, valid);
     }
+  };
+  load(0, 0);
+  copy_async_commit();
+  int slot = 0;
+  for (int start = 0; start < tokens; start += kBlockTokens, slot ^= 1) {
+    if (start + kBlockTokens < tokens) load(start + kBlockTokens, slot ^ 1);
     copy_async_commit();
-    copy_async_wait<0>();
+    copy_async_wait<1>();
     __syncthreads();
+    const int count = min(kBlockTokens, tokens - start), rows = (count + kRun - 1) / kRun * kRun;
+    const std::uint32_t keys = blocks + slot * kBlockBytes, values = keys + kBlockTokens * kKeyStride;
 
     for (int k0 = kw * kRun; k0 < rows; k0 += KW * kRun) {
       float s[kTiles][4] = {};
@@ -117,6 +127,7 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(const __grid_consta
         }
       }
     }
+    __syncthreads();  // everybody is done with this block
   }
 
 #pragma unroll
@@ -173,10 +184,8 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(const __grid_consta
 
 cudaError_t launch_attention(const AttentionArgs& args, bool split_keys, const LaunchShape& shape,
                              cudaStream_t stream) {
-  const int tokens = args.h * args.w, queries = split_keys ? 16 : 64, warps = split_keys ? 4 : 1;
-  const int block = std::min(kBlockTokens, (tokens + 63) / 64 * 64);
-  const auto bytes = static_cast<std::size_t>(block * (kKeyStride + kHeadStride) +
-                                              warps * queries * (kOutStride + 2) * static_cast<int>(sizeof(float)));
+  const int tokens = args.h * args.w, queries = split_keys ? 16 : 64;
+  constexpr std::size_t bytes = 2 * kBlockBytes;
   const auto kernel = split_keys ? attention_kernel<1> : attention_kernel<4>;
   if (const cudaError_t error = allow_shared(kernel, bytes); error != cudaSuccess) return error;
   return launch_grid(kernel, args,

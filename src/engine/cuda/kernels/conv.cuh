@@ -10,14 +10,19 @@ namespace gantry::cuda {
 /// Compile-time shape. WM × WN × WK warps (WG: warpgroups of four): WM and WN split the output tile, WK splits the
 /// reduction inside the block (for maps too small to fill the chip otherwise).
 template <int K_, int S_, int TH_, int TW_, int BN_, int WM_, int WN_, int WK_, int CK_, int STAGES_, int BLOCKS_,
-          bool TAIL_ = false, bool WG_ = false>
+          bool TAIL_ = false, bool WG_ = false, int LAG_ = 0>
 struct ConvTile {
   static constexpr int K = K_, S = S_, TH = TH_, TW = TW_, BN = BN_, WM = WM_, WN = WN_, WK = WK_, CK = CK_;
   static constexpr int kStages = STAGES_, kMinBlocks = BLOCKS_;
   static constexpr bool kWarpgroup = WG_;
   static constexpr int kTeam = WG_ ? 4 : 1;  // warps that work on one fragment row
   static constexpr int kThreads = WM * WN * WK * kTeam * 32;
-  static constexpr int BM = TH * TW;
+  static constexpr int kLag = LAG_;  // steps whose products may still run while the next one's begin
+  // A span is the rows of a team's fragment. It holds whole rows of pixels where they fit: with TW = 20 a warpgroup's 64
+  // hold three rows, 60 pixels, and four idle.
+  static constexpr int kSpan = 16 * kTeam, kSpanPixels = TW <= kSpan ? kSpan / TW * TW : kSpan;
+  static constexpr int kSpans = TH * TW / kSpanPixels, BM = kSpans * kSpan;
+  static_assert(kSpans * kSpanPixels == TH * TW);
   static constexpr int MI = BM / (16 * kTeam * WM), NI = BN / (8 * WN);  // 16x8 fragments a warp
   static constexpr int kGroup = (NI * 8) % 32 == 0 ? 32 : 16;  // output channels that pack_conv_weights permutes
   static constexpr int kTaps = K * K;
@@ -39,6 +44,11 @@ struct ConvTile {
 
   /// First row of fragment mi of a warp; `wm` counts teams, `member` is the warp in its team.
   static constexpr int fragment_row(int wm, int member, int mi) { return ((wm * MI + mi) * kTeam + member) * 16; }
+  static constexpr int pixel_of(int row) {
+    const int within = row % kSpan;
+    return row / kSpan * kSpanPixels + (within < kSpanPixels ? within : kSpanPixels - 1);
+  }
+  static constexpr bool idle(int row) { return row % kSpan >= kSpanPixels; }
   /// Bytes from a pixel's place in the patch to that of a tap.
   static constexpr int tap_bytes(int tap) {
     const int r = tap / K, s = tap % K;
@@ -158,7 +168,12 @@ __device__ __forceinline__ void multiply_stage_warpgroup(float (&acc)[T::MI][T::
   std::uint32_t a[2][kRun][T::MI][4];
 #pragma unroll
   for (int run = 0; run < kOwnSteps / kRun; ++run) {
-    if (run >= 2) warpgroup_wait<1>();
+    // The registers of the run before last are free again; over an odd number of runs a stage's first are its last's.
+    if (run >= 2 || (T::kLag > 0 && kOwnSteps / kRun % 2 == 0)) {
+      warpgroup_wait<1>();
+    } else if (T::kLag > 0 && run == 0) {
+      warpgroup_wait<0>();
+    }
 #pragma unroll
     for (int i = 0; i < kRun; ++i) {
       const int row = (run * kRun + i) * T::WK + (T::WK > 1 ? wk : 0);
@@ -176,7 +191,7 @@ __device__ __forceinline__ void multiply_stage_warpgroup(float (&acc)[T::MI][T::
     }
     warpgroup_commit();
   }
-  warpgroup_wait<0>();
+  if constexpr (T::kLag == 0) warpgroup_wait<0>();
 }
 
 /// Adds the partial sums of the WK warps that share an output tile, in a fixed order; the result is in the wk = 0
@@ -219,7 +234,7 @@ __device__ __forceinline__ void store_tile(const ConvArgs& a, const TileOrigin& 
   for (int mi = 0; mi < T::MI; ++mi) {
 #pragma unroll
     for (int upper = 0; upper < 2; ++upper) {
-      const int m = T::fragment_row(wm, member, mi) + upper * 8 + g;
+      const int slot = T::fragment_row(wm, member, mi) + upper * 8 + g, m = T::pixel_of(slot);
       long pixel = 0;
       bool inside = false;
       if constexpr (T::K == 1) {
@@ -227,7 +242,7 @@ __device__ __forceinline__ void store_tile(const ConvArgs& a, const TileOrigin& 
         inside = pixel < static_cast<long>(a.n) * a.h * a.w;
       } else {
         const int y = at.y + m / T::TW, x = at.x + m % T::TW;
-        inside = y < a.oh && x < a.ow;
+        inside = y < a.oh && x < a.ow && !T::idle(slot);
         pixel = (static_cast<long>(at.image) * a.oh + y) * a.ow + x;
       }
       if (!inside) continue;
@@ -279,9 +294,9 @@ __device__ __forceinline__ void store_tail(const ConvArgs& a, const TileOrigin& 
   for (int mi = 0; mi < T::MI; ++mi)
 #pragma unroll
     for (int upper = 0; upper < 2; ++upper) {
-      const int m = T::fragment_row(wm, member, mi) + upper * 8 + lane / 4;
+      const int slot = T::fragment_row(wm, member, mi) + upper * 8 + lane / 4, m = T::pixel_of(slot);
       const int y = at.y + m / T::TW, x = at.x + m % T::TW;
-      pixels[mi][upper] = y < a.oh && x < a.ow ? (static_cast<long>(at.image) * a.oh + y) * a.ow + x : -1L;
+      pixels[mi][upper] = y < a.oh && x < a.ow && !T::idle(slot) ? (static_cast<long>(at.image) * a.oh + y) * a.ow + x : -1L;
     }
   multiply_tail<T::MI, T::BN, T::kTailStride>(strip, weights, a.tail_bias, a.tail_cout, pixels, a.out, a.out_pitch);
 }
@@ -324,13 +339,13 @@ __global__ void __launch_bounds__(T::kThreads, T::kMinBlocks) conv_kernel(const 
     for (int c = 0; c < a.chunks; ++c) load_weights<T>(a, c, n0, weights + c * T::kWeightBytes);
   } else {
 #pragma unroll
-    for (int s = 0; s < T::kStages - 1; ++s)
+    for (int s = 0; s < T::kStages - 1 - T::kLag; ++s)
       if (s < a.chunks || stride + static_cast<int>(blockIdx.x) < a.tiles)
         load_weights<T>(a, s % a.chunks, n0, weights + s * T::kWeightBytes);
   }
   wait_for_predecessors();
 
-  // The producer runs kStages - 1 steps ahead of the consumer; a step is one chunk of one tile.
+  // The producer runs kStages - 1 - kLag steps ahead of the consumer; a step is one chunk of one tile.
   int load_tile = static_cast<int>(blockIdx.x), load_chunk = 0, load_slot = 0;
   TileOrigin load_at = tile_origin<T>(a, load_tile);
   const auto produce = [&](bool with_weights) {
@@ -347,12 +362,12 @@ __global__ void __launch_bounds__(T::kThreads, T::kMinBlocks) conv_kernel(const 
     }
   };
 #pragma unroll
-  for (int s = 0; s < T::kStages - 1; ++s) produce(false);
+  for (int s = 0; s < T::kStages - 1 - T::kLag; ++s) produce(false);
 
   std::uint32_t row_offset[T::MI];
 #pragma unroll
   for (int mi = 0; mi < T::MI; ++mi) {
-    const int m = T::fragment_row(wm, member, mi) + lane % 16;
+    const int m = T::pixel_of(T::fragment_row(wm, member, mi) + lane % 16);
     row_offset[mi] = (m / T::TW * T::S * T::PW + m % T::TW) * T::kPixelBytes + lane / 16 * 16;
   }
   const std::uint32_t weight_offset = wn * (T::NI / 2) * 512 + (T::kWarpgroup ? 0 : lane * 16);
@@ -361,7 +376,8 @@ __global__ void __launch_bounds__(T::kThreads, T::kMinBlocks) conv_kernel(const 
   for (int tile = static_cast<int>(blockIdx.x); tile < a.tiles; tile += stride) {
     float acc[T::MI][T::NI][4] = {};
     for (int chunk = 0; chunk < a.chunks; ++chunk) {
-      copy_async_wait<T::kStages - 2>();
+      copy_async_wait<T::kStages - 2 - T::kLag>();
+      if constexpr (T::kLag > 0) warpgroup_wait<1>();  // of the step before last, whose stage is loaded next
       if constexpr (T::kWarpgroup) publish_to_tensor_cores();
       __syncthreads();
       produce(true);
@@ -376,6 +392,7 @@ __global__ void __launch_bounds__(T::kThreads, T::kMinBlocks) conv_kernel(const 
       }
       slot = slot + 1 == T::kStages ? 0 : slot + 1;
     }
+    if constexpr (T::kLag > 0) warpgroup_wait<0>();
     reduce_over_wk<T>(acc, bias + T::BN, wk, wmn * T::kTeam + member);
     if constexpr (T::kTail) {
       store_tail<T>(a, tile_origin<T>(a, tile), wm, member, bias, tail_tile, tail_weights, acc);
@@ -387,8 +404,8 @@ __global__ void __launch_bounds__(T::kThreads, T::kMinBlocks) conv_kernel(const 
 
 /// The table entry of a tile.
 template <int K, int S, int TH, int TW, int BN, int WM, int WN, int WK, int CK, int STAGES, int BLOCKS,
-          bool TAIL = false>
-using WarpgroupTile = ConvTile<K, S, TH, TW, BN, WM, WN, WK, CK, STAGES, BLOCKS, TAIL, true>;
+          bool TAIL = false, int LAG = 0>
+using WarpgroupTile = ConvTile<K, S, TH, TW, BN, WM, WN, WK, CK, STAGES, BLOCKS, TAIL, true, LAG>;
 
 template <class T>
 ConvVariant conv_variant(const char* name) {

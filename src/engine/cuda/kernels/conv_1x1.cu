@@ -22,6 +22,8 @@ std::span<const ConvVariant> conv_variants_1x1() noexcept {
       conv_variant<WarpgroupTile<1, 1, 1, 128, 128, 1, 1, 1, 64, 3, 2>>("wg128x128/64"),
       conv_variant<WarpgroupTile<1, 1, 1, 64, 128, 1, 1, 1, 64, 4, 2>>("wg64x128/64"),
       conv_variant<WarpgroupTile<1, 1, 1, 256, 128, 2, 1, 1, 64, 3, 1>>("wg256x128/64"),
+      conv_variant<WarpgroupTile<1, 1, 1, 128, 128, 1, 1, 1, 64, 3, 2, false, 1>>("wg128x128/64+1"),
+      conv_variant<WarpgroupTile<1, 1, 1, 256, 128, 2, 1, 1, 64, 4, 1, false, 1>>("wg256x128/64+1"),
   };
   return kVariants;
 }

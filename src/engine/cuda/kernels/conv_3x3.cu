@@ -23,6 +23,8 @@ std::span<const ConvVariant> conv_variants_3x3() noexcept {
       conv_variant<WarpgroupTile<3, 1, 8, 8, 64, 1, 1, 1, 32, 3, 2>>("wg8x8x64/32"),
       conv_variant<WarpgroupTile<3, 1, 8, 16, 128, 1, 1, 1, 16, 3, 1>>("wg8x16x128/16"),
       conv_variant<WarpgroupTile<3, 1, 16, 16, 128, 2, 1, 1, 16, 3, 1>>("wg16x16x128/16"),
+      conv_variant<WarpgroupTile<3, 1, 6, 20, 64, 1, 1, 1, 32, 2, 2>>("wg6x20x64/32"),
+      conv_variant<WarpgroupTile<3, 1, 6, 20, 128, 1, 1, 1, 16, 3, 1>>("wg6x20x128/16"),
       conv_variant<WarpgroupTile<3, 1, 8, 8, 32, 1, 1, 2, 32, 3, 2>>("wg8x8x32/32k2"),
       conv_variant<WarpgroupTile<3, 1, 8, 16, 64, 1, 1, 1, 32, 2, 2, true>>("wg8x16x64/32+tail"),
       conv_variant<WarpgroupTile<3, 1, 8, 8, 64, 1, 1, 1, 32, 2, 2, true>>("wg8x8x64/32+tail"),

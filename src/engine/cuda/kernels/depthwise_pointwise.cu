@@ -14,10 +14,10 @@ struct Tile {
   static constexpr int kWarps = 4, kThreads = 128, kMinBlocks = BM > 64 || BN > 80 ? 2 : 3, MI = BM / 16 / kWarps,
                        NI = BN / 8;
   static constexpr int kGroup = BN % 32 == 0 ? 32 : 16;
-  static constexpr int PH = TH + 2, PW = TW + 2, kPatchBytes = PH * PW * CK * 2;
+  static constexpr int PH = TH + 2, PW = TW + 2, kPatchBytes = PH * PW * CK * 2, kStages = BM > 64 ? 3 : 4;
   static constexpr int kAStride = CK * 2 + 16, kKeepStride = BN * 2 + 16;
   static constexpr int kTileBytes = BM * (kKeepStride > kAStride ? kKeepStride : kAStride);
-  static constexpr int kFixedBytes = kPatchBytes * 2 + kTileBytes + BN * 4;
+  static constexpr int kFixedBytes = kPatchBytes * kStages + kTileBytes + BN * 4;
   static constexpr int kUnits = TW * (CK / 4), kSplits = kThreads / kUnits, kRows = TH / kSplits;
   static_assert(kThreads % kUnits == 0 && TH % kSplits == 0 && BM % 64 == 0);
 };
@@ -35,8 +35,8 @@ template <class T>
 __global__ void __launch_bounds__(T::kThreads, T::kMinBlocks)
     depthwise_pointwise_kernel(const __grid_constant__ DepthwisePointwiseArgs a) {
   extern __shared__ __align__(128) unsigned char shared[];
-  const std::uint32_t patches = shared_address(shared), tile_at = patches + T::kPatchBytes * 2;
-  float* const bias = reinterpret_cast<float*>(shared + T::kPatchBytes * 2 + T::kTileBytes);
+  const std::uint32_t patches = shared_address(shared), tile_at = patches + T::kPatchBytes * T::kStages;
+  float* const bias = reinterpret_cast<float*>(shared + T::kPatchBytes * T::kStages + T::kTileBytes);
   const std::uint32_t weights = tile_at + T::kTileBytes + T::BN * 4;
   const int padded = a.chunks * T::CK;
   const std::uint32_t depthwise = weights + padded / 16 * (T::BN / 16) * 512;
@@ -80,10 +80,11 @@ __global__ void __launch_bounds__(T::kThreads, T::kMinBlocks)
       }
     }
     copy_async_commit();
-    load_slot ^= 1;
+    load_slot = load_slot + 1 == T::kStages ? 0 : load_slot + 1;
     if (++load_chunk == a.chunks) load_chunk = 0, load_tile += stride;
   };
-  produce();
+#pragma unroll
+  for (int s = 0; s < T::kStages - 1; ++s) produce();
 
   // Depthwise: a thread owns four channels of one column of pixels.
   const int quad = tid % (T::CK / 4), column = tid / (T::CK / 4) % T::TW, row0 = tid / T::kUnits * T::kRows;
@@ -92,7 +93,7 @@ __global__ void __launch_bounds__(T::kThreads, T::kMinBlocks)
   for (int tile = static_cast<int>(blockIdx.x); tile < a.tiles; tile += stride) {
     float acc[T::MI][T::NI][4] = {};
     for (int chunk = 0; chunk < a.chunks; ++chunk) {
-      copy_async_wait<0>();
+      copy_async_wait<T::kStages - 2>();
       __syncthreads();
       produce();
       {
@@ -155,7 +156,7 @@ __global__ void __launch_bounds__(T::kThreads, T::kMinBlocks)
           }
         }
       }
-      slot ^= 1;
+      slot = slot + 1 == T::kStages ? 0 : slot + 1;
     }
     const int tx = tile % a.tiles_x, rest = tile / a.tiles_x, ty = rest % a.tiles_y, image = rest / a.tiles_y;
     long pixels[T::MI][2];

@@ -105,6 +105,37 @@ __device__ std::uint64_t select_key(const std::uint64_t* keys, int count, int ra
   return prefix;
 }
 
+/// Puts `count` distinct keys into falling order: by counting the larger ones where a thread has one key at most,
+/// otherwise bitonic. `scratch` holds kNmsThreads keys.
+__device__ void sort_keys(std::uint64_t* keys, int count, std::uint64_t* scratch) {
+  const int tid = static_cast<int>(threadIdx.x);
+  if (count <= kNmsThreads) {
+    const std::uint64_t mine = tid < count ? keys[tid] : 0;
+    int rank = 0;
+    if (tid < count)
+      for (int i = 0; i < count; ++i) rank += keys[i] > mine ? 1 : 0;
+    if (tid < count) scratch[rank] = mine;
+    __syncthreads();
+    if (tid < count) keys[tid] = scratch[tid];
+    __syncthreads();
+    return;
+  }
+  int size = kNmsThreads;
+  while (size < count) size *= 2;
+  for (int i = count + tid; i < size; i += kNmsThreads) keys[i] = 0;  // sorts last
+  __syncthreads();
+  for (int width = 2; width <= size; width *= 2)
+    for (int step = width / 2; step > 0; step /= 2) {
+      for (int i = tid; i < size / 2; i += kNmsThreads) {
+        const int low = i / step * step * 2 + i % step, high = low + step;
+        const bool falling = (low & width) == 0;
+        const std::uint64_t x = keys[low], y = keys[high];
+        if ((x < y) == falling) keys[low] = y, keys[high] = x;
+      }
+      __syncthreads();
+    }
+}
+
 /// What: greedy NMS of each image's candidates in falling order of score, within a class unless agnostic
 /// In:   candidates of decode_kernel
 /// Out:  the first max_detections that survive, falling by score; counts[image] = 0 for the next run
@@ -112,16 +143,19 @@ __device__ std::uint64_t select_key(const std::uint64_t* keys, int count, int ra
 /// Bounds: the best kMaxCandidates candidates count; an exact selection, so the result never depends on timing
 /// Stream: ordered on `stream`; never synchronises or allocates
 /// Numerics: FP32; suppresses where IoU > limit, like torchvision
-/// Roofline: bound by latency: a bitonic sort, then 32 candidates a step against all kept ones
-/// Rejected: one step a kept box (a barrier for each of them); a bit matrix in global memory
+/// Roofline: bound by latency. A round takes 512 candidates: each against all kept ones, then a bit matrix of who
+///           suppresses whom, then one warp walks over the survivors
+/// Rejected: a barrier a kept box; 32 candidates a round (both several times slower at 100 objects)
 __global__ void __launch_bounds__(kNmsThreads) nms_kernel(const __grid_constant__ DetectArgs a) {
   extern __shared__ __align__(16) unsigned char shared[];
   auto* const keys = reinterpret_cast<std::uint64_t*>(shared);
   auto* const boxes = reinterpret_cast<float4*>(keys + kMaxCandidates);
   auto* const ids = reinterpret_cast<int*>(boxes + kMaxCandidates);
   auto* const kept = ids + kMaxCandidates;
+  auto* const matrix = reinterpret_cast<unsigned*>(kept + kMaxDetections);  // [candidate of the round][word]
+  constexpr int kWords = kNmsThreads / 32;
   __shared__ int histogram[256], found[2], fill;
-  __shared__ unsigned suppressed;
+  __shared__ unsigned alive[kWords];
   const int tid = static_cast<int>(threadIdx.x), lane = tid % 32, warp = tid / 32;
   const int image = static_cast<int>(blockIdx.x);
   release_successors();
@@ -140,59 +174,60 @@ __global__ void __launch_bounds__(kNmsThreads) nms_kernel(const __grid_constant_
   } else {
     for (int i = tid; i < count; i += kNmsThreads) keys[i] = source[i];
   }
-  int size = 32;
-  while (size < count) size *= 2;
-  for (int i = count + tid; i < size; i += kNmsThreads) keys[i] = 0;  // sorts last
   __syncthreads();
-  for (int width = 2; width <= size; width *= 2)
-    for (int step = width / 2; step > 0; step /= 2) {
-      for (int i = tid; i < size / 2; i += kNmsThreads) {
-        const int low = i / step * step * 2 + i % step, high = low + step;
-        const bool falling = (low & width) == 0;
-        const std::uint64_t x = keys[low], y = keys[high];
-        if ((x < y) == falling) keys[low] = y, keys[high] = x;
-      }
-      __syncthreads();
-    }
+  sort_keys(keys, count, reinterpret_cast<std::uint64_t*>(matrix));
   for (int i = tid; i < count; i += kNmsThreads) {
     const int anchor = static_cast<int>(0xffffffffU - static_cast<unsigned>(keys[i]));
     boxes[i] = a.boxes[base + anchor];
     ids[i] = limits.agnostic ? 0 : a.ids[base + anchor];
   }
-  if (tid == 0) fill = 0, suppressed = 0, a.counts[image] = 0;
+  if (tid == 0) fill = 0, a.counts[image] = 0;
   __syncthreads();
 
   const int limit = min(limits.max_detections, kMaxDetections);
-  for (int start = 0; start < count; start += 32) {
-    const int have = fill, mine = start + lane;
+  for (int start = 0; start < count; start += kNmsThreads) {
+    const int have = fill, mine = start + tid, round = min(kNmsThreads, count - start);
     if (have >= limit) break;
-    const bool valid = mine < count;
-    const float4 box = valid ? boxes[mine] : make_float4(0, 0, 0, 0);
-    const int id = valid ? ids[mine] : -1;
-    bool out = false;
-    for (int k = warp; k < have && !out; k += kNmsThreads / 32) {
-      const int other = kept[k];
-      out = ids[other] == id && overlaps(boxes[other], box, limits.iou);
+    bool out = mine >= count;
+    if (!out) {
+      const float4 box = boxes[mine];
+      const int id = ids[mine];
+      for (int k = 0; k < have && !out; ++k) {
+        const int other = kept[k];
+        out = ids[other] == id && overlaps(boxes[other], box, limits.iou);
+      }
     }
-    const unsigned votes = __ballot_sync(0xffffffffU, out);
-    if (lane == 0 && votes != 0) atomicOr(&suppressed, votes);
+    const unsigned votes = __ballot_sync(0xffffffffU, !out);
+    if (lane == 0) alive[warp] = votes;
+    __syncthreads();
+    // matrix[j][w]: those of 32·w … that j suppresses and that come after it.
+    for (int task = tid; task < kNmsThreads * ((round + 31) / 32); task += kNmsThreads) {
+      const int j = task % kNmsThreads, w = task / kNmsThreads;
+      if (j >= round || w < j / 32 || (alive[j / 32] >> (j % 32) & 1U) == 0) continue;
+      const float4 box = boxes[start + j];
+      const int id = ids[start + j];
+      unsigned word = 0;
+      for (unsigned rest = alive[w]; rest != 0; rest &= rest - 1) {
+        const int bit = __ffs(static_cast<int>(rest)) - 1, i = w * 32 + bit;
+        if (i > j && ids[start + i] == id && overlaps(box, boxes[start + i], limits.iou)) word |= 1U << bit;
+      }
+      matrix[j * kWords + w] = word;
+    }
     __syncthreads();
     if (warp == 0) {
-      unsigned rivals = 0;  // earlier ones of this step that would suppress this lane's
-      for (int i = 0; i < lane; ++i)
-        if (valid && ids[start + i] == id && overlaps(boxes[start + i], box, limits.iou)) rivals |= 1U << i;
-      __syncwarp();
-      unsigned alive = __ballot_sync(0xffffffffU, valid) & ~suppressed, left = alive;
-      while (left != 0) {
-        const int i = __ffs(static_cast<int>(left)) - 1;
-        const unsigned killed = __ballot_sync(0xffffffffU, (rivals >> i & 1U) != 0);
-        alive &= ~killed;
-        left &= ~killed & ~(1U << i);
+      unsigned left = lane < kWords ? alive[lane] : 0;
+      int number = have;
+      for (int w = 0; w < (round + 31) / 32 && number < limit; ++w) {
+        unsigned word = __shfl_sync(0xffffffffU, left, w);
+        while (word != 0 && number < limit) {
+          const int bit = __ffs(static_cast<int>(word)) - 1, j = w * 32 + bit;
+          if (lane == 0) kept[number] = start + j;
+          ++number;
+          if (lane >= w && lane < kWords && lane < (round + 31) / 32) left &= ~matrix[j * kWords + lane];
+          word = __shfl_sync(0xffffffffU, left, w) & ~((2U << bit) - 1U);
+        }
       }
-      const int rank = have + __popc(alive & ((1U << lane) - 1U));
-      if ((alive >> lane & 1U) != 0 && rank < limit) kept[rank] = mine;
-      __syncwarp();
-      if (lane == 0) fill = min(have + __popc(alive), limit), suppressed = 0;
+      if (lane == 0) fill = number;
     }
     __syncthreads();
   }
@@ -208,7 +243,8 @@ __global__ void __launch_bounds__(kNmsThreads) nms_kernel(const __grid_constant_
   if (tid == 0) a.detection_counts[image] = have;
 }
 
-constexpr std::size_t kNmsShared = kMaxCandidates * (8 + 16 + 4) + kMaxDetections * 4;
+constexpr std::size_t kNmsShared =
+    kMaxCandidates * (8 + 16 + 4) + kMaxDetections * 4 + kNmsThreads * (kNmsThreads / 32) * 4;
 
 }  // namespace
 

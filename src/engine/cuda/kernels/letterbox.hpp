@@ -1,0 +1,32 @@
+#pragma once
+// Pictures of any size and format into the network's input, many in one launch. Host-side header.
+#include <cuda_fp16.h>
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+#include "engine/cuda/kernels/launch.hpp"
+
+namespace gantry::cuda {
+
+/// One picture: where it lies on the card, what its colours mean, where it goes. In device memory, so that a launch
+/// takes any number.
+struct LetterboxPicture {
+  const std::uint8_t* planes[3] = {};
+  std::int64_t strides[3] = {};  ///< bytes
+  std::int32_t width = 0, height = 0;
+  std::int32_t format = 0;  ///< gantry::PixelFormat
+  std::int32_t inner_width = 0, inner_height = 0, left = 0, top = 0;
+  double scale_x = 1, scale_y = 1;  ///< source pixels an inner pixel, as OpenCV rounds it
+  std::int16_t y_offset = 0, y = 0, v_to_r = 0, u_to_g = 0, v_to_g = 0, u_to_b = 0;  ///< vision::YuvFactors
+};
+
+struct LetterboxArgs {
+  const LetterboxPicture* pictures = nullptr;  ///< [n], device
+  __half* out = nullptr;                       ///< [n][height][width][4]; 16-byte aligned
+  int n = 0, width = 0, height = 0;            ///< width: even
+};
+
+cudaError_t launch_letterbox(const LetterboxArgs& args, const LaunchShape& shape, cudaStream_t stream);
+
+}  // namespace gantry::cuda
