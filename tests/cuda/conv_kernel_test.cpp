@@ -25,6 +25,7 @@ struct ConvCase {
   int n, h, w, cin, cout;
   bool silu, residual;
   int in_gap, out_gap;  // channels before the view in its buffer
+  bool small = false;   // few blocks, so that each walks over many tiles
 };
 
 void run_case(const ConvVariant& variant, const ConvCase& c, bool resident) {
@@ -55,7 +56,7 @@ void run_case(const ConvVariant& variant, const ConvCase& c, bool resident) {
   args.weights = d_weights.data(), args.bias = d_bias.data(), args.silu = c.silu;
   if (c.residual) args.residual = d_residual.data(), args.residual_pitch = c.cout;
   if (!conv_fits(variant, args, resident)) return;
-  check(launch_conv(variant, resident, args, launch_shape(), nullptr), what.c_str());
+  check(launch_conv(variant, resident, args, launch_shape(c.small), nullptr), what.c_str());
   check(cudaDeviceSynchronize(), what.c_str());
   auto want = conv_ref(shape, in, weights, bias, c.silu);
   if (c.residual)
@@ -72,7 +73,8 @@ TEST_F(ConvKernel, EveryVariantMatchesTheReferenceOnEveryShape) {
       {2, 7, 5, 24, 40, true, true, 0, 16},      {1, 20, 20, 64, 64, true, true, 64, 0},
       {3, 13, 21, 32, 80, true, false, 0, 0},    {1, 33, 47, 16, 32, true, false, 16, 0},
       {2, 20, 20, 128, 144, false, true, 0, 32}, {1, 40, 40, 192, 128, true, false, 0, 0},
-      {5, 9, 17, 80, 80, false, false, 0, 0},
+      {5, 9, 17, 80, 80, false, false, 0, 0},    {2, 40, 40, 64, 64, true, true, 0, 0, true},
+      {3, 27, 44, 80, 96, true, false, 8, 0, true},
   };
   for (const auto& [kernel, stride] : {std::pair{1, 1}, std::pair{3, 1}, std::pair{3, 2}})
     for (const ConvVariant& variant : conv_variants(kernel, stride)) {
@@ -168,7 +170,7 @@ TEST_F(ConvKernel, TailIsThePointwiseBehindIt) {
         args.silu = 1, args.tail_weights = d_weights2.data(), args.tail_bias = d_bias2.data(), args.tail_cout = tail;
         for (const bool resident : {false, true}) {
           if (!conv_fits(variant, args, resident)) continue;
-          check(launch_conv(variant, resident, args, launch_shape(), nullptr), variant.name);
+          check(launch_conv(variant, resident, args, launch_shape(n == 2), nullptr), variant.name);
           expect_rows_near(d_out.download(), tail + 8, 0, tail, want, kRelative, 2 * kAbsolute, variant.name);
         }
       }
@@ -210,7 +212,7 @@ TEST_F(ConvKernel, StemMatchesTheReference) {
       args.in = d_in.data(), args.n = n, args.h = h, args.w = w, args.out = d_out.data(), args.oh = shape.oh();
       args.ow = shape.ow(), args.out_pitch = pitch, args.cout = cout, args.weights = d_weights.data();
       args.bias = d_bias.data(), args.silu = 1;
-      check(launch_stem(args, launch_shape(), nullptr), "stem");
+      check(launch_stem(args, launch_shape(n == 2), nullptr), "stem");
       expect_rows_near(d_out.download(), pitch, 0, cout, conv_ref(shape, in, weights, bias, true), kRelative, kAbsolute,
                        "stem " + std::to_string(cout) + " at " + std::to_string(h) + "x" + std::to_string(w));
       d_out.verify("out");
@@ -246,7 +248,7 @@ TEST_F(ConvKernel, BottleneckIsItsTwoConvolutions) {
         args.bias1 = d_b1.data(), args.bias2 = d_b2.data();
         const std::string what =
             std::string("bottleneck ") + variant.name + " " + std::to_string(h) + "x" + std::to_string(w);
-        check(launch_bottleneck(variant, args, launch_shape(), nullptr), what.c_str());
+        check(launch_bottleneck(variant, args, launch_shape(n == 2), nullptr), what.c_str());
         expect_rows_near(d_out.download(), out_pitch, 8, c, want, kRelative, 2 * kAbsolute, what);
         d_out.verify("out");
       }

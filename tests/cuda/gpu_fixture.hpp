@@ -28,9 +28,11 @@ inline void check(cudaError_t error, const char* what) {
   ASSERT_EQ(error, cudaSuccess) << what << ": " << cudaGetErrorString(error);
 }
 
-inline LaunchShape launch_shape() {
+/// `small`: as if the card had one multiprocessor, so that blocks walk over many tiles.
+inline LaunchShape launch_shape(bool small = false) {
   LaunchShape shape;
   cudaDeviceGetAttribute(&shape.multiprocessors, cudaDevAttrMultiProcessorCount, 0);
+  if (small) shape.multiprocessors = 1;
   return shape;
 }
 

@@ -15,7 +15,8 @@ void check(cudaError_t error, const char* what) {
 DeviceInfo describe_device(int index) {
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
-  if (error == cudaErrorInsufficientDriver)
+  int driver = 0;
+  if (error == cudaErrorInsufficientDriver && cudaDriverGetVersion(&driver) == cudaSuccess && driver > 0)
     throw DeviceError("the NVIDIA driver is older than CUDA " + std::to_string(CUDART_VERSION / 1000) + "." +
                       std::to_string(CUDART_VERSION % 1000 / 10) + ", which this build needs: update the driver");
   if (error != cudaSuccess || count == 0) {

@@ -187,16 +187,15 @@ void InferenceEngine::State::choose(const ProfileKey& key, TuningCache& cache, T
   const std::optional<TuningChoice> known = cache.find(name);
   struct Try {
     std::size_t l2_bytes;
-    int branches;
+    RecordOptions record;
   };
-  std::vector<Try> tries;
-  for (const std::size_t l2 : {std::size_t{0}, device.l2_bytes, device.l2_bytes * 2})
-    for (const int branches : {8, 1})
-      if (l2 == 0 || key.batch > 4) tries.push_back({l2, branches});
+  std::vector<Try> tries{{0, {true, 8}}, {0, {true, 1}}, {0, {false, 8}}};
+  if (key.batch > 8) tries.push_back({device.l2_bytes * 2, {true, 8}});
   if (!settings.tune) tries.resize(1);
   double best = 0;
   for (const Try& t : tries) {
-    const std::string label = std::to_string(t.l2_bytes >> 20) + "MB/" + std::to_string(t.branches);
+    const std::string label = std::to_string(t.l2_bytes >> 20) + "MB/" + std::to_string(t.record.branches) +
+                              (t.record.programmatic ? "p" : "");
     if (known && known->name != label) continue;
     graph::PlanOptions plan_options;
     plan_options.order = graph::PlanOptions::Order::kDependencies;
@@ -217,17 +216,16 @@ void InferenceEngine::State::choose(const ProfileKey& key, TuningCache& cache, T
     check(cudaStreamSynchronize(lane.stream.get()), "upload");
     const TuneResult result = tune(recipe.groups, *recipe.plan, binding(lane, key.batch), device, cache, settings.tune);
     sum.timed += result.timed, sum.known += result.known, sum.failed += result.failed;
-    const RecordOptions record_options{true, t.branches};
     if (!known && settings.tune) {
       // The tuned kernels left rubbish in the counters of candidates.
       check(cudaMemset(lane.counts.data(), 0, lane.counts.bytes()), "memset");
-      const GraphExec graph = record(recipe, binding(lane, key.batch), device, record_options);
+      const GraphExec graph = record(recipe, binding(lane, key.batch), device, t.record);
       const double milliseconds = time_graph(graph.get(), lane.stream.get(), 15);
       if (best != 0 && milliseconds >= best) continue;
       best = milliseconds;
       cache.put(name, {label, milliseconds * 1e3});
     }
-    records[key] = record_options;
+    records[key] = t.record;
     recipes[key] = std::move(recipe);
   }
   GANTRY_EXPECTS(recipes.contains(key), "a profile must come out of tuning");

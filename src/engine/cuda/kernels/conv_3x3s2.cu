@@ -14,6 +14,8 @@ std::span<const ConvVariant> conv_variants_3x3s2() noexcept {
       conv_variant<ConvTile<3, 2, 4, 8, 32, 1, 1, 4, 32, 3, 2>>("4x8x32/32s2k4"),
       conv_variant<WarpgroupTile<3, 2, 8, 16, 32, 1, 1, 1, 16, 3, 2>>("wg8x16x32/16s2"),
       conv_variant<WarpgroupTile<3, 2, 8, 16, 64, 1, 1, 1, 16, 3, 2>>("wg8x16x64/16s2"),
+      conv_variant<WarpgroupTile<3, 2, 8, 16, 64, 2, 1, 1, 16, 3, 1>>("wg8x16x64/16s2w2"),
+      conv_variant<WarpgroupTile<3, 2, 16, 16, 64, 2, 1, 1, 16, 2, 1>>("wg16x16x64/16s2"),
       conv_variant<WarpgroupTile<3, 2, 8, 8, 64, 1, 1, 1, 16, 4, 2>>("wg8x8x64/16s2"),
       conv_variant<WarpgroupTile<3, 2, 8, 16, 128, 1, 1, 1, 16, 3, 1>>("wg8x16x128/16s2"),
       conv_variant<WarpgroupTile<3, 2, 16, 16, 128, 2, 1, 1, 16, 2, 1>>("wg16x16x128/16s2"),

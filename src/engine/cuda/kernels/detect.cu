@@ -7,9 +7,31 @@ namespace {
 
 constexpr int kDecodeThreads = 128, kNmsThreads = 512;
 
-/// Expected bin of one side's distribution: Σ b·softmax(logits)_b.
+/// Expected bin of one side's distribution: Σ b·softmax(logits)_b. Reads eight bins at a time where they lie so.
 __device__ float expected_distance(const half* logits, int bins) {
   float high = -INFINITY, total = 0, weighted = 0;
+  if (bins == 16) {
+    float values[16];
+#pragma unroll
+    for (int part = 0; part < 2; ++part) {
+      const uint4 bits = *reinterpret_cast<const uint4*>(logits + part * 8);
+      const std::uint32_t pairs[4] = {bits.x, bits.y, bits.z, bits.w};
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        const float2 pair = unpack_half2(pairs[e]);
+        values[part * 8 + e * 2] = pair.x, values[part * 8 + e * 2 + 1] = pair.y;
+      }
+    }
+#pragma unroll
+    for (const float value : values) high = fmaxf(high, value);
+#pragma unroll
+    for (int b = 0; b < 16; ++b) {
+      const float e = __expf(values[b] - high);
+      total += e;
+      weighted += e * static_cast<float>(b);
+    }
+    return weighted / total;
+  }
   for (int b = 0; b < bins; ++b) high = fmaxf(high, __half2float(logits[b]));
   for (int b = 0; b < bins; ++b) {
     const float e = __expf(__half2float(logits[b]) - high);
@@ -105,16 +127,18 @@ __device__ std::uint64_t select_key(const std::uint64_t* keys, int count, int ra
   return prefix;
 }
 
-/// Puts `count` distinct keys into falling order: by counting the larger ones where a thread has one key at most,
-/// otherwise bitonic. `scratch` holds kNmsThreads keys.
+/// Puts `count` distinct keys into falling order: up to kNmsThreads of them by counting, a warp a key, how many are
+/// larger; more of them bitonically. `scratch` holds kNmsThreads keys.
 __device__ void sort_keys(std::uint64_t* keys, int count, std::uint64_t* scratch) {
   const int tid = static_cast<int>(threadIdx.x);
   if (count <= kNmsThreads) {
-    const std::uint64_t mine = tid < count ? keys[tid] : 0;
-    int rank = 0;
-    if (tid < count)
-      for (int i = 0; i < count; ++i) rank += keys[i] > mine ? 1 : 0;
-    if (tid < count) scratch[rank] = mine;
+    for (int key = tid / 32; key < count; key += kNmsThreads / 32) {
+      const std::uint64_t mine = keys[key];
+      unsigned larger = 0;
+      for (int i = tid % 32; i < count; i += 32) larger += keys[i] > mine ? 1U : 0U;
+      larger = __reduce_add_sync(0xffffffffU, larger);
+      if (tid % 32 == 0) scratch[larger] = mine;
+    }
     __syncthreads();
     if (tid < count) keys[tid] = scratch[tid];
     __syncthreads();
@@ -200,32 +224,38 @@ __global__ void __launch_bounds__(kNmsThreads) nms_kernel(const __grid_constant_
     const unsigned votes = __ballot_sync(0xffffffffU, !out);
     if (lane == 0) alive[warp] = votes;
     __syncthreads();
-    // matrix[j][w]: those of 32·w … that j suppresses and that come after it.
-    for (int task = tid; task < kNmsThreads * ((round + 31) / 32); task += kNmsThreads) {
-      const int j = task % kNmsThreads, w = task / kNmsThreads;
-      if (j >= round || w < j / 32 || (alive[j / 32] >> (j % 32) & 1U) == 0) continue;
+    // matrix[j][w]: those of 32·w … that j suppresses and that come after it. A warp a row, a lane a column.
+    const int words = (round + 31) / 32;
+    for (int j = warp; j < round; j += kWords) {
+      if ((alive[j / 32] >> (j % 32) & 1U) == 0) continue;
       const float4 box = boxes[start + j];
       const int id = ids[start + j];
-      unsigned word = 0;
-      for (unsigned rest = alive[w]; rest != 0; rest &= rest - 1) {
-        const int bit = __ffs(static_cast<int>(rest)) - 1, i = w * 32 + bit;
-        if (i > j && ids[start + i] == id && overlaps(box, boxes[start + i], limits.iou)) word |= 1U << bit;
+      for (int w = j / 32; w < words; ++w) {
+        const int i = w * 32 + lane;
+        const bool rival = i > j && (alive[w] >> lane & 1U) != 0 && ids[start + i] == id &&
+                           overlaps(box, boxes[start + i], limits.iou);
+        const unsigned word = __ballot_sync(0xffffffffU, rival);
+        if (lane == 0) matrix[j * kWords + w] = word;
       }
-      matrix[j * kWords + w] = word;
     }
     __syncthreads();
     if (warp == 0) {
-      unsigned left = lane < kWords ? alive[lane] : 0;
+      unsigned left = lane < words ? alive[lane] : 0;
       int number = have;
-      for (int w = 0; w < (round + 31) / 32 && number < limit; ++w) {
-        unsigned word = __shfl_sync(0xffffffffU, left, w);
+      for (int w = 0; w < words && number < limit; ++w) {
+        // First who of these 32 survives the others of them, from registers; then what those suppress behind.
+        const unsigned own = w * 32 + lane < round ? matrix[(w * 32 + lane) * kWords + w] : 0;
+        unsigned word = __shfl_sync(0xffffffffU, left, w), chosen = 0;
         while (word != 0 && number < limit) {
-          const int bit = __ffs(static_cast<int>(word)) - 1, j = w * 32 + bit;
-          if (lane == 0) kept[number] = start + j;
+          const int bit = __ffs(static_cast<int>(word)) - 1;
+          if (lane == 0) kept[number] = start + w * 32 + bit;
           ++number;
-          if (lane >= w && lane < kWords && lane < (round + 31) / 32) left &= ~matrix[j * kWords + lane];
-          word = __shfl_sync(0xffffffffU, left, w) & ~((2U << bit) - 1U);
+          chosen |= 1U << bit;
+          word &= ~(__shfl_sync(0xffffffffU, own, bit) | ((2U << bit) - 1U));
         }
+        if (lane > w && lane < words)
+          for (; chosen != 0; chosen &= chosen - 1)
+            left &= ~matrix[(w * 32 + __ffs(static_cast<int>(chosen)) - 1) * kWords + lane];
       }
       if (lane == 0) fill = number;
     }
