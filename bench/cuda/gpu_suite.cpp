@@ -217,12 +217,12 @@ int main(int argc, char** argv) {
           const double rate = batch / r.milliseconds * 1e3;
           if (shape.height == 640) native_rate = rate;
           char line[200];
-          std::snprintf(
-              line, sizeof line,
-              "%-3s %dx%d b%-2d  %8.4f ms  %7.0f img/s  %3d kernels  sub-batch %2d  arena %6.1f MB of %7.1f  %3zu boxes%s",
-              name.c_str(), shape.width, shape.height, batch, r.milliseconds, rate, r.kernels, r.sub_batch,
-              static_cast<double>(r.arena_bytes) / 1e6, static_cast<double>(r.unshared_bytes) / 1e6, seen,
-              shape.height == 640 ? "" : (" = " + std::to_string(rate / native_rate) + " x 640x640").c_str());
+          std::snprintf(line, sizeof line,
+                        "%-3s %dx%d b%-2d  %8.4f ms  %7.0f img/s  %3d kernels  sub-batch %2d  arena %6.1f MB of %7.1f  "
+                        "%3zu boxes%s",
+                        name.c_str(), shape.width, shape.height, batch, r.milliseconds, rate, r.kernels, r.sub_batch,
+                        static_cast<double>(r.arena_bytes) / 1e6, static_cast<double>(r.unshared_bytes) / 1e6, seen,
+                        shape.height == 640 ? "" : (" = " + std::to_string(rate / native_rate) + " x 640x640").c_str());
           table.emplace_back(line);
           if (report == nullptr) continue;
           std::fprintf(report, "%s\n", line);

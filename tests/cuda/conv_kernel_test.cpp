@@ -69,11 +69,11 @@ class ConvKernel : public GpuTest {};
 
 TEST_F(ConvKernel, EveryVariantMatchesTheReferenceOnEveryShape) {
   const ConvCase cases[] = {
-      {1, 1, 1, 8, 8, true, false, 0, 0},        {1, 2, 3, 16, 16, false, false, 8, 8},
-      {2, 7, 5, 24, 40, true, true, 0, 16},      {1, 20, 20, 64, 64, true, true, 64, 0},
-      {3, 13, 21, 32, 80, true, false, 0, 0},    {1, 33, 47, 16, 32, true, false, 16, 0},
-      {2, 20, 20, 128, 144, false, true, 0, 32}, {1, 40, 40, 192, 128, true, false, 0, 0},
-      {5, 9, 17, 80, 80, false, false, 0, 0},    {2, 40, 40, 64, 64, true, true, 0, 0, true},
+      {1, 1, 1, 8, 8, true, false, 0, 0},           {1, 2, 3, 16, 16, false, false, 8, 8},
+      {2, 7, 5, 24, 40, true, true, 0, 16},         {1, 20, 20, 64, 64, true, true, 64, 0},
+      {3, 13, 21, 32, 80, true, false, 0, 0},       {1, 33, 47, 16, 32, true, false, 16, 0},
+      {2, 20, 20, 128, 144, false, true, 0, 32},    {1, 40, 40, 192, 128, true, false, 0, 0},
+      {5, 9, 17, 80, 80, false, false, 0, 0},       {2, 40, 40, 64, 64, true, true, 0, 0, true},
       {3, 27, 44, 80, 96, true, false, 8, 0, true},
   };
   for (const auto& [kernel, stride] : {std::pair{1, 1}, std::pair{3, 1}, std::pair{3, 2}})

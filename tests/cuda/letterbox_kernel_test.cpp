@@ -43,13 +43,16 @@ TEST_F(LetterboxKernel, MatchesTheReferenceBitForBit) {
   const struct {
     int width, height, padding;
     PixelFormat format;
-  } table[] = {{1, 1, 0, PixelFormat::kBgr24},       {1280, 720, 0, PixelFormat::kNv12},  {641, 333, 7, PixelFormat::kNv12},
-               {320, 240, 16, PixelFormat::kI420},   {99, 1001, 3, PixelFormat::kI420},   {640, 640, 0, PixelFormat::kRgb24},
-               {1920, 1080, 64, PixelFormat::kNv12}, {33, 17, 1, PixelFormat::kBgr24},    {2, 2, 0, PixelFormat::kNv12}};
-  for (const engine::InputShape shape : {engine::InputShape{640, 640}, engine::InputShape{640, 384}, engine::InputShape{32, 64}}) {
+  } table[] = {
+      {1, 1, 0, PixelFormat::kBgr24},       {1280, 720, 0, PixelFormat::kNv12}, {641, 333, 7, PixelFormat::kNv12},
+      {320, 240, 16, PixelFormat::kI420},   {99, 1001, 3, PixelFormat::kI420},  {640, 640, 0, PixelFormat::kRgb24},
+      {1920, 1080, 64, PixelFormat::kNv12}, {33, 17, 1, PixelFormat::kBgr24},   {2, 2, 0, PixelFormat::kNv12}};
+  for (const engine::InputShape shape :
+       {engine::InputShape{640, 640}, engine::InputShape{640, 384}, engine::InputShape{32, 64}}) {
     std::vector<Picture> pictures;
     unsigned seed = 1;
-    for (const auto& row : table) pictures.push_back(make_picture(row.width, row.height, row.format, row.padding, seed++));
+    for (const auto& row : table)
+      pictures.push_back(make_picture(row.width, row.height, row.format, row.padding, seed++));
     std::vector<const Image*> images;
     for (const Picture& p : pictures) images.push_back(&p.image);
     CudaPreprocessor preprocessor(0, static_cast<int>(images.size()));
@@ -61,14 +64,17 @@ TEST_F(LetterboxKernel, MatchesTheReferenceBitForBit) {
     out.verify("out");
     for (std::size_t i = 0; i < images.size(); ++i) {
       std::vector<float> want(area * 3);
-      vision::letterbox_reference(*images[i], vision::letterbox_geometry(images[i]->width, images[i]->height, shape.width, shape.height), want.data());
+      vision::letterbox_reference(
+          *images[i], vision::letterbox_geometry(images[i]->width, images[i]->height, shape.width, shape.height),
+          want.data());
       std::size_t wrong = 0;
       for (std::size_t p = 0; p < area; ++p)
         for (std::size_t c = 0; c < 4; ++c) {
           const __half expected = c < 3 ? __float2half(want[c * area + p]) : __half(0.0F);
           if (__half_raw(got[(i * area + p) * 4 + c]).x != __half_raw(expected).x) ++wrong;
         }
-      EXPECT_EQ(wrong, 0U) << "picture " << i << " of " << images[i]->width << "x" << images[i]->height << " at " << shape.width << "x" << shape.height;
+      EXPECT_EQ(wrong, 0U) << "picture " << i << " of " << images[i]->width << "x" << images[i]->height << " at "
+                           << shape.width << "x" << shape.height;
     }
     EXPECT_EQ(preprocessor.stats().launches, 2U);
     EXPECT_EQ(preprocessor.stats().pictures, 2 * images.size());

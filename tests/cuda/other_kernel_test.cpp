@@ -214,24 +214,30 @@ TEST_F(OtherKernel, PlainConvolutionTakesAnyWindow) {
 }
 
 TEST_F(OtherKernel, DepthwiseAloneMatchesTheReference) {
-  for (const auto& [n, h, w, c] : {std::array{1, 1, 1, 8}, std::array{2, 20, 20, 80}, std::array{1, 37, 21, 64}, std::array{3, 6, 5, 256}}) {
+  for (const auto& [n, h, w, c] :
+       {std::array{1, 1, 1, 8}, std::array{2, 20, 20, 80}, std::array{1, 37, 21, 64}, std::array{3, 6, 5, 256}}) {
     const ConvShape shape{n, h, w, c, c, 3, 1};
     Values values(static_cast<std::uint64_t>(h));
     const std::size_t elements = static_cast<std::size_t>(n) * h * w * c;
-    const auto in = through_half(values.floats(elements, -2, 2)), residual = through_half(values.floats(elements, -2, 2));
+    const auto in = through_half(values.floats(elements, -2, 2)),
+               residual = through_half(values.floats(elements, -2, 2));
     const auto weights = values.floats(static_cast<std::size_t>(c) * 9, -0.6F, 0.6F);
     const auto bias = values.floats(static_cast<std::size_t>(c), -1, 1);
     std::vector<float> laid(weights.size());
     for (int e = 0; e < c; ++e)
-      for (int t = 0; t < 9; ++t) laid[static_cast<std::size_t>(t * c + e)] = weights[static_cast<std::size_t>(e * 9 + t)];
+      for (int t = 0; t < 9; ++t)
+        laid[static_cast<std::size_t>(t * c + e)] = weights[static_cast<std::size_t>(e * 9 + t)];
     auto want = conv_ref(shape, in, weights, bias, true, true);
     for (std::size_t i = 0; i < want.size(); ++i) want[i] += residual[i];
-    Guarded<__half> d_in(lay_out(in, c, c + 8, 8)), d_residual(lay_out(residual, c, c, 0)), d_out(elements / c * (c + 16));
+    Guarded<__half> d_in(lay_out(in, c, c + 8, 8)), d_residual(lay_out(residual, c, c, 0)),
+        d_out(elements / c * (c + 16));
     Guarded<float> d_weights(laid), d_bias(bias);
     PlainConvArgs args;
     args.in = d_in.data() + 8, args.in_pitch = c + 8, args.n = n, args.h = h, args.w = w, args.cin = c;
-    args.out = d_out.data(), args.out_pitch = c + 16, args.oh = h, args.ow = w, args.cout = c, args.weights = d_weights.data();
-    args.bias = d_bias.data(), args.residual = d_residual.data(), args.residual_pitch = c, args.kernel = 3, args.pad = 1;
+    args.out = d_out.data(), args.out_pitch = c + 16, args.oh = h, args.ow = w, args.cout = c,
+    args.weights = d_weights.data();
+    args.bias = d_bias.data(), args.residual = d_residual.data(), args.residual_pitch = c, args.kernel = 3,
+    args.pad = 1;
     args.silu = 1, args.depthwise = 1;
     ASSERT_TRUE(depthwise_fits(args));
     check(launch_depthwise(args, launch_shape(), nullptr), "depthwise");

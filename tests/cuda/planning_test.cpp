@@ -58,10 +58,12 @@ TEST(TuningCacheTest, SeesEveryCutAndForeignBytes) {
   for (std::size_t length = 0; length + 1 < whole.size(); ++length) {
     std::ofstream(cut) << whole.substr(0, length);
     TuningCache read(kCard);
-    EXPECT_NE(read.load(cut), TuningCache::Loaded::kRead) << "cut after " << length << " of " << whole.size() << " bytes";
+    EXPECT_NE(read.load(cut), TuningCache::Loaded::kRead)
+        << "cut after " << length << " of " << whole.size() << " bytes";
     EXPECT_EQ(read.size(), 0U);
   }
-  std::ofstream(cut) << "\x7f" "ELF nonsense";
+  std::ofstream(cut) << "\x7f"
+                        "ELF nonsense";
   TuningCache read(kCard);
   EXPECT_EQ(read.load(cut), TuningCache::Loaded::kCorrupt);
   EXPECT_FALSE(cache.save("/proc/nobody/can/write.tuning"));
@@ -86,7 +88,8 @@ class GroupsTest : public ::testing::Test {
  protected:
   void SetUp() override {
     const char* data = std::getenv("GANTRY_TEST_DATA");
-    path_ = (std::filesystem::path(data != nullptr ? data : GANTRY_TEST_DATA_DEFAULT) / "weights/yolo11n.onnx").string();
+    path_ =
+        (std::filesystem::path(data != nullptr ? data : GANTRY_TEST_DATA_DEFAULT) / "weights/yolo11n.onnx").string();
     if (!std::filesystem::exists(path_)) GTEST_SKIP() << "no test data at " << path_ << " (set GANTRY_TEST_DATA)";
   }
   std::shared_ptr<const graph::Plan> plan(std::size_t l2_bytes, bool separate) {
@@ -146,7 +149,8 @@ TEST_F(GroupsTest, WhatAFusedKernelWritesNeverLiesWhereItReads) {
             const auto [out_start, out_end] = range(out);
             const auto [in_start, in_end] = range(in);
             EXPECT_TRUE(out_end <= in_start || in_end <= out_start)
-                << p->ops[static_cast<std::size_t>(writer)].name << " writes over " << p->ops[static_cast<std::size_t>(reader)].name;
+                << p->ops[static_cast<std::size_t>(writer)].name << " writes over "
+                << p->ops[static_cast<std::size_t>(reader)].name;
           }
   EXPECT_LT(p->arena_bytes(1) * 3, p->sum_of_buffers()) << "the arena must stay under a third of the buffers' sum";
 }

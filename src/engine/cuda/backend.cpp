@@ -196,8 +196,8 @@ class CudaBackend final : public engine::Backend {
     pictures.clear(), options.clear();
     for (const auto& entry : batch.entries) pictures.push_back(&entry.frame.image), options.push_back(entry.options);
     const auto start = std::chrono::steady_clock::now();
-    if (Result<void> status = preprocessors_[static_cast<std::size_t>(lane)]->run(pictures, batch.shape, engine_->input(lane),
-                                                                                 engine_->stream(lane));
+    if (Result<void> status = preprocessors_[static_cast<std::size_t>(lane)]->run(
+            pictures, batch.shape, engine_->input(lane), engine_->stream(lane));
         !status)
       return status;
     const auto uploaded = std::chrono::steady_clock::now();
@@ -208,7 +208,8 @@ class CudaBackend final : public engine::Backend {
       auto& entry = batch.entries[static_cast<std::size_t>(i)];
       engine_->results(lane, i, entry.detections);
       const Image& image = entry.frame.image;
-      const auto geometry = vision::letterbox_geometry(image.width, image.height, batch.shape.width, batch.shape.height);
+      const auto geometry =
+          vision::letterbox_geometry(image.width, image.height, batch.shape.width, batch.shape.height);
       for (Detection& detection : entry.detections) detection.box = vision::to_source(geometry, detection.box);
     }
     batch.times.preprocess = uploaded - start;

@@ -35,7 +35,9 @@ std::array<PlaneShape, 3> plane_shapes(const Image& image) {
   return {};
 }
 
-std::size_t aligned(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
+std::size_t aligned(std::size_t bytes) {
+  return (bytes + 255) / 256 * 256;
+}
 
 }  // namespace
 
@@ -66,7 +68,9 @@ CudaPreprocessor::CudaPreprocessor(int device, int max_pictures) : state_(std::m
 
 CudaPreprocessor::~CudaPreprocessor() = default;
 
-PreprocessStats CudaPreprocessor::stats() const noexcept { return state_->stats; }
+PreprocessStats CudaPreprocessor::stats() const noexcept {
+  return state_->stats;
+}
 
 Result<void> CudaPreprocessor::run(std::span<const Image* const> pictures, engine::InputShape shape, void* out,
                                    void* stream) {
@@ -94,8 +98,8 @@ Result<void> CudaPreprocessor::run(std::span<const Image* const> pictures, engin
     for (std::size_t i = 0; i < pictures.size(); ++i) {
       const Image& image = *pictures[i];
       if (image.space == MemorySpace::kDevice && image.device != s.device)
-        return fail(ErrorCode::kInvalid, "a picture lies on GPU " + std::to_string(image.device) + ", this engine runs on GPU " +
-                                             std::to_string(s.device));
+        return fail(ErrorCode::kInvalid, "a picture lies on GPU " + std::to_string(image.device) +
+                                             ", this engine runs on GPU " + std::to_string(s.device));
       LetterboxPicture& p = s.pictures_host.as<LetterboxPicture>()[i];
       p = LetterboxPicture();
       const auto planes = plane_shapes(image);
@@ -111,8 +115,9 @@ Result<void> CudaPreprocessor::run(std::span<const Image* const> pictures, engin
         p.strides[k] = static_cast<std::int64_t>(row_bytes);
         if (image.space == MemorySpace::kPinned) {
           flush();
-          check(cudaMemcpy2DAsync(s.staging.data() + at, row_bytes, plane.data, static_cast<std::size_t>(plane.stride_bytes),
-                                  row_bytes, rows, cudaMemcpyHostToDevice, cuda_stream),
+          check(cudaMemcpy2DAsync(s.staging.data() + at, row_bytes, plane.data,
+                                  static_cast<std::size_t>(plane.stride_bytes), row_bytes, rows, cudaMemcpyHostToDevice,
+                                  cuda_stream),
                 "frame upload");
           s.stats.uploaded_bytes += row_bytes * rows;
           at += aligned(row_bytes * rows);
@@ -124,18 +129,21 @@ Result<void> CudaPreprocessor::run(std::span<const Image* const> pictures, engin
           std::memcpy(target, plane.data, row_bytes * rows);
         } else {
           for (std::size_t r = 0; r < rows; ++r)
-            std::memcpy(target + r * row_bytes, plane.data + static_cast<std::ptrdiff_t>(r) * plane.stride_bytes, row_bytes);
+            std::memcpy(target + r * row_bytes, plane.data + static_cast<std::ptrdiff_t>(r) * plane.stride_bytes,
+                        row_bytes);
         }
         s.stats.copied_bytes += row_bytes * rows;
         at += aligned(row_bytes * rows);
       }
-      const vision::LetterboxGeometry g = vision::letterbox_geometry(image.width, image.height, shape.width, shape.height);
+      const vision::LetterboxGeometry g =
+          vision::letterbox_geometry(image.width, image.height, shape.width, shape.height);
       const vision::YuvFactors f = vision::yuv_factors(image.matrix, image.range);
       p.width = image.width, p.height = image.height, p.format = static_cast<int>(image.format);
       p.inner_width = g.inner_width, p.inner_height = g.inner_height, p.left = g.left, p.top = g.top;
       p.scale_x = 1.0 / (static_cast<double>(g.inner_width) / image.width);
       p.scale_y = 1.0 / (static_cast<double>(g.inner_height) / image.height);
-      p.y_offset = f.y_offset, p.y = f.y, p.v_to_r = f.v_to_r, p.u_to_g = f.u_to_g, p.v_to_g = f.v_to_g, p.u_to_b = f.u_to_b;
+      p.y_offset = f.y_offset, p.y = f.y, p.v_to_r = f.v_to_r, p.u_to_g = f.u_to_g, p.v_to_g = f.v_to_g,
+      p.u_to_b = f.u_to_b;
     }
     flush();
     check(cudaMemcpyAsync(s.pictures.data(), s.pictures_host.as<void>(), pictures.size() * sizeof(LetterboxPicture),

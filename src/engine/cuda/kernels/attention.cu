@@ -7,7 +7,8 @@ namespace {
 
 constexpr int kKey = kAttentionKeyDim, kHead = kAttentionHeadDim, kThreads = 128;
 constexpr int kKeyStride = kKey * 2 + 16, kHeadStride = kHead * 2 + 16, kOutStride = kHead + 4;  // bytes, bytes, floats
-constexpr int kBlockTokens = 128, kBlockBytes = kBlockTokens * (kKeyStride + kHeadStride);  // keys and values, two blocks
+constexpr int kBlockTokens = 128,
+              kBlockBytes = kBlockTokens * (kKeyStride + kHeadStride);  // keys and values, two blocks
 
 /// What: out[p] = Σ_j softmax_j(scale·q_p·k_j)·v_j + dw3x3(v)[p] + bias, a head at a time, with a running softmax
 /// In:   f16 [N,H·W,pitch], 16-byte aligned

@@ -121,7 +121,6 @@ __global__ void __launch_bounds__(T::kThreads) bottleneck_kernel(const __grid_co
   const int team = tid / 32 / T::kTeam, member = tid / 32 % T::kTeam;
   const int stride = static_cast<int>(gridDim.x);
 
-  release_successors();
   for (int i = tid; i < T::MID; i += T::kThreads) b1[i] = a.bias1[i];
   for (int i = tid; i < T::C; i += T::kThreads) b2[i] = a.bias2[i];
   for (int v = tid; v < First::kWeightBytes / 16; v += T::kThreads)
@@ -151,6 +150,7 @@ __global__ void __launch_bounds__(T::kThreads) bottleneck_kernel(const __grid_co
   int slot = 0;
   load(static_cast<int>(blockIdx.x), 0);
   for (int tile = static_cast<int>(blockIdx.x); tile < a.tiles; tile += stride) {
+    if (tile + stride >= a.tiles) release_successors();  // not earlier: their blocks would take this kernel's room
     copy_async_wait<0>();
     if constexpr (T::kWarpgroup) publish_to_tensor_cores();  // the weights, before their first use
     __syncthreads();  // the patch is here, and everybody is done with the last tile's

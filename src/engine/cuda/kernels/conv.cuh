@@ -18,8 +18,8 @@ struct ConvTile {
   static constexpr int kTeam = WG_ ? 4 : 1;  // warps that work on one fragment row
   static constexpr int kThreads = WM * WN * WK * kTeam * 32;
   static constexpr int kLag = LAG_;  // steps whose products may still run while the next one's begin
-  // A span is the rows of a team's fragment. It holds whole rows of pixels where they fit: with TW = 20 a warpgroup's 64
-  // hold three rows, 60 pixels, and four idle.
+  // A span is the rows of a team's fragment. It holds whole rows of pixels where they fit: with TW = 20 a warpgroup's
+  // 64 hold three rows, 60 pixels, and four idle.
   static constexpr int kSpan = 16 * kTeam, kSpanPixels = TW <= kSpan ? kSpan / TW * TW : kSpan;
   static constexpr int kSpans = TH * TW / kSpanPixels, BM = kSpans * kSpan;
   static_assert(kSpans * kSpanPixels == TH * TW);
@@ -296,7 +296,8 @@ __device__ __forceinline__ void store_tail(const ConvArgs& a, const TileOrigin& 
     for (int upper = 0; upper < 2; ++upper) {
       const int slot = T::fragment_row(wm, member, mi) + upper * 8 + lane / 4, m = T::pixel_of(slot);
       const int y = at.y + m / T::TW, x = at.x + m % T::TW;
-      pixels[mi][upper] = y < a.oh && x < a.ow && !T::idle(slot) ? (static_cast<long>(at.image) * a.oh + y) * a.ow + x : -1L;
+      pixels[mi][upper] =
+          y < a.oh && x < a.ow && !T::idle(slot) ? (static_cast<long>(at.image) * a.oh + y) * a.ow + x : -1L;
     }
   multiply_tail<T::MI, T::BN, T::kTailStride>(strip, weights, a.tail_bias, a.tail_cout, pixels, a.out, a.out_pitch);
 }
@@ -329,7 +330,6 @@ __global__ void __launch_bounds__(T::kThreads, T::kMinBlocks) conv_kernel(const 
   const int n0 = static_cast<int>(blockIdx.y) * T::BN;
   const int stride = static_cast<int>(gridDim.x);
 
-  release_successors();
   // Constant data first: this part runs while the kernel before still works.
   for (int i = tid; i < T::BN; i += T::kThreads) bias[i] = a.bias[n0 + i];
   const std::uint32_t tail_tile = shared_address(bias) + T::BN * 4;
@@ -374,6 +374,7 @@ __global__ void __launch_bounds__(T::kThreads, T::kMinBlocks) conv_kernel(const 
 
   int slot = 0;
   for (int tile = static_cast<int>(blockIdx.x); tile < a.tiles; tile += stride) {
+    if (tile + stride >= a.tiles) release_successors();  // not earlier: their blocks would take this kernel's room
     float acc[T::MI][T::NI][4] = {};
     for (int chunk = 0; chunk < a.chunks; ++chunk) {
       copy_async_wait<T::kStages - 2 - T::kLag>();

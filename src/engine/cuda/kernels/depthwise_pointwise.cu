@@ -44,7 +44,6 @@ __global__ void __launch_bounds__(T::kThreads, T::kMinBlocks)
   const int tid = static_cast<int>(threadIdx.x), lane = tid % 32, warp = tid / 32;
   const int n0 = static_cast<int>(blockIdx.y) * T::BN, stride = static_cast<int>(gridDim.x);
 
-  release_successors();
   for (int i = tid; i < T::BN; i += T::kThreads) bias[i] = a.bias[n0 + i];
   {
     constexpr int kRowVectors = T::BN * 2;
@@ -91,6 +90,7 @@ __global__ void __launch_bounds__(T::kThreads, T::kMinBlocks)
   const std::uint32_t a_rows = tile_at + (warp * T::MI * 16 + lane % 16) * T::kAStride + lane / 16 * 16;
   int slot = 0;
   for (int tile = static_cast<int>(blockIdx.x); tile < a.tiles; tile += stride) {
+    if (tile + stride >= a.tiles) release_successors();  // not earlier: their blocks would take this kernel's room
     float acc[T::MI][T::NI][4] = {};
     for (int chunk = 0; chunk < a.chunks; ++chunk) {
       copy_async_wait<T::kStages - 2>();

@@ -5,7 +5,7 @@ namespace gantry::cuda {
 
 namespace {
 
-constexpr int kDecodeThreads = 128, kNmsThreads = 512;
+constexpr int kDecodeThreads = 128, kDecodeLanes = 4, kNmsThreads = 512;
 
 /// Expected bin of one side's distribution: Σ b·softmax(logits)_b. Reads eight bins at a time where they lie so.
 __device__ float expected_distance(const half* logits, int bins) {
@@ -45,18 +45,17 @@ __device__ float expected_distance(const half* logits, int bins) {
 /// In:   f16 raw maps [N,H,W,pitch] a level, 16-byte aligned pixels
 /// Out:  keys[image][count++] = score bits, then the anchor's complement, so that a falling sort breaks ties by anchor;
 ///       boxes and ids by anchor
-/// Launch: grid (anchors / 128, N); one thread an anchor; sm_80 and later
-/// Bounds: reads class channels rounded up to 8 (inside the pitch) and ignores those beyond `classes`
-/// Stream: ordered on `stream`; never synchronises or allocates
-/// Numerics: FP32; the order of candidates varies, their set does not
-/// Roofline: bytes = 2·classes·anchors an image (+ 128 a candidate): memory-bound
-/// Rejected: a sigmoid a class (monotonic: one an anchor is enough)
+/// Launch: grid (anchors / 32, N); four neighbouring threads an anchor, so that a warp reads whole lines; sm_80 and
+/// later Bounds: reads class channels rounded up to 8 (inside the pitch) and ignores those beyond `classes` Stream:
+/// ordered on `stream`; never synchronises or allocates Numerics: FP32; the order of candidates varies, their set does
+/// not Roofline: bytes = 2·classes·anchors an image (+ 128 a candidate): memory-bound Rejected: a sigmoid a class
+/// (monotonic: one an anchor is enough); a thread an anchor (each load touches 32 lines)
 __global__ void __launch_bounds__(kDecodeThreads) decode_kernel(const __grid_constant__ DetectArgs a) {
   release_successors();
   wait_for_predecessors();
-  const int anchor = static_cast<int>(blockIdx.x * kDecodeThreads + threadIdx.x);
+  const int lane = static_cast<int>(threadIdx.x) % kDecodeLanes;
+  const int anchor = static_cast<int>(blockIdx.x * kDecodeThreads + threadIdx.x) / kDecodeLanes;
   const int image = static_cast<int>(blockIdx.y);
-  if (anchor >= a.anchors) return;
   int l = 0;
   while (l + 1 < a.level_count && anchor >= a.levels[l + 1].first_anchor) ++l;
   const DetectLevel& level = a.levels[l];
@@ -65,18 +64,27 @@ __global__ void __launch_bounds__(kDecodeThreads) decode_kernel(const __grid_con
 
   float best = -INFINITY;
   int id = 0;
-  const half* const logits = level.classes + pixel * level.class_pitch;
-#pragma unroll 5
-  for (int c = 0; c < a.classes; c += 8) {
-    const uint4 bits = *reinterpret_cast<const uint4*>(logits + c);
-    const std::uint32_t pairs[4] = {bits.x, bits.y, bits.z, bits.w};
+  if (anchor < a.anchors) {
+    const half* const logits = level.classes + pixel * level.class_pitch;
+    for (int c = lane * 8; c < a.classes; c += kDecodeLanes * 8) {
+      const uint4 bits = *reinterpret_cast<const uint4*>(logits + c);
+      const std::uint32_t pairs[4] = {bits.x, bits.y, bits.z, bits.w};
 #pragma unroll
-    for (int e = 0; e < 8; ++e) {
-      const float2 pair = unpack_half2(pairs[e / 2]);
-      const float value = e % 2 == 0 ? pair.x : pair.y;
-      if (c + e < a.classes && value > best) best = value, id = c + e;
+      for (int e = 0; e < 8; ++e) {
+        const float2 pair = unpack_half2(pairs[e / 2]);
+        const float value = e % 2 == 0 ? pair.x : pair.y;
+        if (c + e < a.classes && value > best) best = value, id = c + e;
+      }
     }
   }
+  // The first of equal classes wins, as it would one after the other.
+#pragma unroll
+  for (int step = kDecodeLanes / 2; step > 0; step /= 2) {
+    const float other = __shfl_xor_sync(0xffffffffU, best, step);
+    const int other_id = __shfl_xor_sync(0xffffffffU, id, step);
+    if (other > best || (other == best && other_id < id)) best = other, id = other_id;
+  }
+  if (lane != 0 || anchor >= a.anchors) return;
   const float score = 1.0F / (1.0F + __expf(-best));
   if (!(score > a.limits[image].confidence)) return;
   if ((a.class_masks[image * ((a.classes + 31) / 32) + id / 32] >> (id % 32) & 1U) == 0) return;
@@ -279,10 +287,10 @@ constexpr std::size_t kNmsShared =
 }  // namespace
 
 cudaError_t launch_decode(const DetectArgs& args, const LaunchShape& shape, cudaStream_t stream) {
-  return launch_grid(
-      decode_kernel, args,
-      dim3(static_cast<unsigned>((args.anchors + kDecodeThreads - 1) / kDecodeThreads), static_cast<unsigned>(args.n)),
-      kDecodeThreads, 0, shape, stream);
+  return launch_grid(decode_kernel, args,
+                     dim3(static_cast<unsigned>((args.anchors * kDecodeLanes + kDecodeThreads - 1) / kDecodeThreads),
+                          static_cast<unsigned>(args.n)),
+                     kDecodeThreads, 0, shape, stream);
 }
 
 cudaError_t launch_nms(const DetectArgs& args, const LaunchShape& shape, cudaStream_t stream) {

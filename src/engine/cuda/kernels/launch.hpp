@@ -37,8 +37,8 @@ cudaError_t allow_shared(void (*kernel)(Args), std::size_t shared_bytes) {
                               static_cast<int>(shared_bytes));
 }
 
-/// Launches a grid that fills the chip at most once: blocks.x × columns, each block with about the same number of the
-/// `tiles`. The kernel walks tiles blockIdx.x, + gridDim.x, ….
+/// Launches a grid that fills the chip at most once: blocks.x × columns. The kernel walks tiles blockIdx.x, +
+/// gridDim.x, …, so that neighbouring blocks, which land on different multiprocessors, share the last round.
 template <typename Args>
 cudaError_t launch_persistent(void (*kernel)(Args), const Args& args, int tiles, int columns, int threads,
                               std::size_t shared_bytes, const LaunchShape& shape, cudaStream_t stream) {
@@ -49,8 +49,7 @@ cudaError_t launch_persistent(void (*kernel)(Args), const Args& args, int tiles,
   if (error != cudaSuccess) return error;
   if (resident == 0) return cudaErrorInvalidConfiguration;
   const int slots = std::max(1, shape.multiprocessors * resident / columns);
-  const int rounds = (tiles + slots - 1) / slots;
-  const int blocks = (tiles + rounds - 1) / rounds;
+  const int blocks = std::min(tiles, slots);
   return launch_grid(kernel, args, dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(columns)), threads,
                      shared_bytes, shape, stream);
 }

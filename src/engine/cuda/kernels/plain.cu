@@ -156,14 +156,15 @@ cudaError_t launch_plain_conv(const PlainConvArgs& args, const LaunchShape& shap
 }
 
 bool depthwise_fits(const PlainConvArgs& args) noexcept {
-  return args.depthwise != 0 && args.kernel == 3 && args.stride == 1 && args.pad == 1 && args.cout % 8 == 0 && args.in_pitch % 8 == 0 &&
-         args.out_pitch % 8 == 0;
+  return args.depthwise != 0 && args.kernel == 3 && args.stride == 1 && args.pad == 1 && args.cout % 8 == 0 &&
+         args.in_pitch % 8 == 0 && args.out_pitch % 8 == 0;
 }
 
 cudaError_t launch_depthwise(const PlainConvArgs& args, const LaunchShape& shape, cudaStream_t stream) {
-  return launch_grid(depthwise_kernel, args,
-                     dim3(blocks_for(static_cast<long>(args.n) * ((args.oh + kColumn - 1) / kColumn) * args.ow * (args.cout / 8))), kThreads, 0,
-                     shape, stream);
+  return launch_grid(
+      depthwise_kernel, args,
+      dim3(blocks_for(static_cast<long>(args.n) * ((args.oh + kColumn - 1) / kColumn) * args.ow * (args.cout / 8))),
+      kThreads, 0, shape, stream);
 }
 
 cudaError_t launch_merge(const MergeArgs& args, const LaunchShape& shape, cudaStream_t stream) {

@@ -28,7 +28,6 @@ __global__ void __launch_bounds__(kThreads) stem_kernel(const __grid_constant__ 
   const int n0 = static_cast<int>(blockIdx.y) * BN, stride = static_cast<int>(gridDim.x);
   const std::uint32_t base = shared_address(patches);
 
-  release_successors();
   uint4 b[3][NI / 2];
   const int columns = static_cast<int>(gridDim.y) * BN / 16;
 #pragma unroll
@@ -58,6 +57,7 @@ __global__ void __launch_bounds__(kThreads) stem_kernel(const __grid_constant__ 
 
   int slot = 0;
   for (int tile = static_cast<int>(blockIdx.x); tile < a.tiles; tile += stride, ahead += stride) {
+    if (tile + stride >= a.tiles) release_successors();  // not earlier: their blocks would take this kernel's room
     copy_async_wait<kStages - 2>();
     __syncthreads();
     load(ahead, (slot + kStages - 1) % kStages);
