@@ -221,6 +221,7 @@ void InferenceEngine::State::choose(const ProfileKey& key, TuningCache& cache, T
       check(cudaMemset(lane.counts.data(), 0, lane.counts.bytes()), "memset");
       const GraphExec graph = record(recipe, binding(lane, key.batch), device, t.record);
       const double milliseconds = time_graph(graph.get(), lane.stream.get(), 15);
+      ++sum.timed;
       if (best != 0 && milliseconds >= best) continue;
       best = milliseconds;
       cache.put(name, {label, milliseconds * 1e3});
@@ -309,6 +310,7 @@ Result<void> InferenceEngine::run(int lane_index, InputShape shape, int images,
     return fail(ErrorCode::kInvalid, "batches of " + std::to_string(images) + " at " + std::to_string(shape.width) +
                                          "x" + std::to_string(shape.height) + " are not prepared");
   try {
+    check(cudaSetDevice(state.device.index), "cudaSetDevice");  // of the calling thread
     state.set_limits(lane, images, options);
     check(cudaGraphLaunch(graph->second.get(), lane.stream.get()), "the network");
   } catch (const DeviceError& error) {
@@ -328,6 +330,7 @@ void InferenceEngine::results(int lane_index, int image, Detections& into) const
 }
 
 Result<void> InferenceEngine::wait(int lane) {
+  static_cast<void>(cudaSetDevice(state_->device.index));
   const cudaError_t error = cudaStreamSynchronize(state_->lanes[static_cast<std::size_t>(lane)].stream.get());
   if (error == cudaSuccess) return {};
   static_cast<void>(cudaGetLastError());

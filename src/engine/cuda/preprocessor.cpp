@@ -81,6 +81,7 @@ Result<void> CudaPreprocessor::run(std::span<const Image* const> pictures, engin
                                          std::to_string(s.max_pictures));
   const auto cuda_stream = static_cast<cudaStream_t>(stream);
   try {
+    check(cudaSetDevice(s.device), "cudaSetDevice");  // of the calling thread
     std::size_t bytes = 0;
     for (const Image* image : pictures)
       if (image->space != MemorySpace::kDevice)
