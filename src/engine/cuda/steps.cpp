@@ -10,6 +10,7 @@
 #include "engine/cuda/kernels/plain.hpp"
 #include "engine/cuda/kernels/pool.hpp"
 #include "engine/cuda/kernels/stem.hpp"
+#include "engine/cuda/layout.hpp"
 #include "gantry/core/errors.hpp"
 #include "gantry/engine/graph/planner.hpp"
 
@@ -22,58 +23,6 @@ using graph::MapSize;
 using graph::Op;
 using graph::Plan;
 using graph::View;
-
-/// A plan with its parameters: what every launch looks up. Shared by the launches of all groups.
-class Layout {
- public:
-  Layout(std::shared_ptr<const Plan> plan, WeightStore& weights) : plan_(std::move(plan)), weights_(weights) {}
-
-  [[nodiscard]] const Plan& plan() const { return *plan_; }
-  [[nodiscard]] WeightStore& weights() const { return weights_; }
-  [[nodiscard]] const Op& op(int i) const { return plan_->ops[static_cast<std::size_t>(i)]; }
-  [[nodiscard]] const graph::Buffer& buffer(const View& view) const {
-    return plan_->buffers[static_cast<std::size_t>(view.buffer)];
-  }
-  [[nodiscard]] MapSize size(const View& view) const { return graph::size_of(*plan_, view); }
-  [[nodiscard]] int pitch(const View& view) const { return buffer(view).pitch; }
-  /// The view's first element of image `first` of the batch.
-  [[nodiscard]] __half* at(const Binding& binding, const View& view, int first) const {
-    const graph::Buffer& b = buffer(view);
-    if (b.external) return binding.input + static_cast<std::size_t>(first) * b.height * b.width * b.pitch;
-    const std::size_t skip = b.segment < 0 ? static_cast<std::size_t>(first) * b.bytes() : 0;
-    return reinterpret_cast<__half*>(binding.arena + plan_->offset_of(view.buffer, binding.batch) + skip) +
-           view.channel;
-  }
-  void bind_conv(ConvArgs& args, const Binding& binding, int i, int first, int images) const {
-    const Op& o = op(i);
-    for (std::size_t s = 0; s < o.inputs.size(); ++s) args.sources[s].data = at(binding, o.inputs[s], first);
-    args.n = images;
-    args.out = at(binding, o.outputs[0], first);
-    if (const auto& residual = o.as<ConvOp>()->residual) args.residual = at(binding, *residual, first);
-  }
-  void fill_levels(DetectArgs& args, const graph::DetectOp& detect, int i, const Binding& binding, int first) const {
-    const std::size_t levels = detect.strides.size();
-    args.level_count = static_cast<int>(levels), args.anchors = 0;
-    args.classes = detect.classes, args.bins = detect.bins;
-    for (std::size_t l = 0; l < levels; ++l) {
-      const View &boxes = op(i).inputs[l], &classes = op(i).inputs[levels + l];
-      const MapSize map = size(boxes);
-      args.levels[l] = {at(binding, boxes, first),
-                        at(binding, classes, first),
-                        pitch(boxes),
-                        pitch(classes),
-                        map.height,
-                        map.width,
-                        static_cast<float>(detect.strides[l]),
-                        args.anchors};
-      args.anchors += map.height * map.width;
-    }
-  }
-
- private:
-  std::shared_ptr<const Plan> plan_;
-  WeightStore& weights_;
-};
 
 class Builder {
  public:

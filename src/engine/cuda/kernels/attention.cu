@@ -14,7 +14,7 @@ constexpr int kBlockTokens = 128,
 /// In:   f16 [N,H·W,pitch], 16-byte aligned
 /// Out:  f16 [N,H·W,pitch]; must not overlap the input
 /// Launch: grid (query tiles, heads, N); 4 warps. QW = 4: 64 queries a block, a warp each 16. QW = 1: 16 queries, the
-///       warps take every fourth run of 16 keys and merge in a fixed order
+///       warps take every fourth run of 32 keys and merge in a fixed order
 /// Bounds: any H, W ≥ 1; tokens beyond H·W are masked; no over-read
 /// Stream: ordered on `stream`; never synchronises or allocates; fit for programmatic dependent launch
 /// Numerics: FP32 scores, softmax and sums; probabilities rounded to FP16 for the second product; within 4e-3 of
