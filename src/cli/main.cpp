@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
   cli::add_serve(app, exit_code);
   cli::add_bench(app, exit_code);
   cli::add_doctor(app, exit_code);
+  cli::add_demo(app, exit_code);
   cli::add_config(app, exit_code);
   cli::add_engine(app, exit_code);
   cli::add_val(app, exit_code);
