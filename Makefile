@@ -1,12 +1,12 @@
 # The front door. `make` lists what it can do.
 PRESET ?= dev
 JOBS   ?= $(shell nproc)
-FOR    ?= 5m
+FOR    ?= 1m
 CTEST_ARGS ?=
 export GANTRY_TEST_DATA ?= $(abspath $(CURDIR)/../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test release format format-check tidy asan tsan clean
+.PHONY: help setup build demo test release format format-check tidy asan tsan clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -18,6 +18,9 @@ build: ## Build the gantry program (build/dev/gantry)
 	@tools/setup build
 	cmake --preset $(PRESET) -DGANTRY_ENABLE_TESTS=OFF
 	cmake --build --preset $(PRESET) -j $(JOBS)
+
+demo: build ## Watch a simulated junction with four cameras (FOR=30s ends it then)
+	build/$(PRESET)/gantry demo --for $(FOR)
 
 test: setup ## Install, build and run every test this machine can run
 	cmake --preset $(PRESET) -DGANTRY_ENABLE_TESTS=ON
