@@ -6,7 +6,7 @@ CTEST_ARGS ?=
 export GANTRY_TEST_DATA ?= $(abspath $(CURDIR)/../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test release format format-check tidy asan tsan clean
+.PHONY: help setup build demo test release format format-check tidy asan tsan soak docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -40,6 +40,14 @@ tsan: setup ## Run the tests under ThreadSanitizer
 	cmake --preset tsan
 	cmake --build --preset tsan -j $(JOBS)
 	ctest --preset tsan -j $(JOBS) $(CTEST_ARGS)
+
+soak: build ## Run the long forms: cameras for minutes, the simulator's hours
+	tools/soak 300
+
+docs: build ## Write the generated pages anew (configuration, example, metrics)
+	build/$(PRESET)/gantry config reference > docs/configuration.md
+	build/$(PRESET)/gantry config example > examples/gantry.yaml
+	build/$(PRESET)/gantry metrics > docs/metrics.md
 
 format: ## Format every C++ and CUDA file
 	@git ls-files '*.cpp' '*.hpp' '*.cu' '*.cuh' | xargs clang-format -i
