@@ -41,8 +41,12 @@ tsan: setup ## Run the tests under ThreadSanitizer
 	cmake --build --preset tsan -j $(JOBS)
 	ctest --preset tsan -j $(JOBS) $(CTEST_ARGS)
 
-soak: build ## Run the long forms: cameras for minutes, the simulator's hours
-	tools/soak 300
+soak: setup ## Run the long forms: live cameras for five minutes, 10,000 s of simulated traffic
+	cmake --preset $(PRESET) -DGANTRY_ENABLE_TESTS=ON
+	cmake --build --preset $(PRESET) -j $(JOBS)
+	tools/soak 300 build/$(PRESET)
+	GANTRY_SCENE_SECONDS=10000 ctest --preset $(PRESET) -R NoTwoSolidVehiclesOverlap --timeout 3600
+	GANTRY_PROPERTY_EVENTS=1000000 ctest --preset $(PRESET) -R PolicyProperty --timeout 3600
 
 docs: build ## Write the generated pages anew (configuration, example, metrics)
 	build/$(PRESET)/gantry config reference > docs/configuration.md
