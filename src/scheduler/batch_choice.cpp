@@ -10,6 +10,9 @@ namespace {
 
 constexpr int kUrgent = static_cast<int>(Priority::kUrgent);
 constexpr Ns kOverloadHold = 250'000'000;  // how long after the last sign of it overload is taken to last
+constexpr double kOverloadMargin = 0.05;   // of a batch's time, kept between its end and its frames' deadlines
+constexpr double kRivals = 1.5;            // frames that compete under overload, over those that are wanted
+constexpr double kMinRivals = 32;          // at least
 constexpr double kFullBacklog = 0.95;      // of what the newest frame of a lane has left
 constexpr double kRareUrgentFps = 0.05;    // fewer urgent frames than that are no reason to run smaller batches
 constexpr std::size_t kMostUrgentDue = 128;
@@ -295,7 +298,8 @@ void GantryPolicy::Impl::pick(Device& device, ShapeId shape, int cls, int cap, N
       ++(frames_[index].deadline < end ? tight : must);
     if (must > cap) device.overloaded_until[cls] = now + kOverloadHold;
     if (overloaded(device, shape, cls, cap, must, now) && lane.count - tight >= cap) {
-      pick_fair(lane, cap, end, false);
+      // Frames are plenty here, so those keep a margin that the batch could overrun.
+      pick_fair(lane, cap, end + static_cast<Ns>(kOverloadMargin * static_cast<double>(batch_ns)), false);
       return;
     }
     if (now < device.losing_until[cls] && lane.count - tight >= cap) {
@@ -327,16 +331,19 @@ bool GantryPolicy::Impl::overloaded(const Device& device, ShapeId shape, int cls
   return lane.count * batch / cap >= kFullBacklog * left;
 }
 
-/// The `want` frames of those cameras that got least so far, among frames with deadlines from `not_before` on. Those
-/// that miss out are marked, so that their end says why.
+/// The `want` frames of those cameras that got least so far, among the earliest frames with deadlines from `not_before`
+/// on. Only the earliest compete, so that the order stays near the deadlines', the backlog stays fresh, and the cost
+/// does not grow with it. Those that miss out are marked, so that their end says why.
 void GantryPolicy::Impl::pick_fair(const Lane& lane, int want, Ns not_before, bool movable) {
   const double unit = fair_unit(now_);
+  const auto rivals = static_cast<std::size_t>(std::max(kRivals * want, kMinRivals));
   scored_.clear();
   ++mark_;
   for (FrameIndex index = lane.head; index != kNil; index = frames_[index].lane_next) {
     WaitingFrame& frame = frames_[index];
     Camera& camera = cameras_[frame.camera];
     if (frame.deadline < not_before || (movable && camera.spec.pinned)) continue;
+    if (scored_.size() >= rivals) break;
     if (camera.mark != mark_) camera.mark = mark_, camera.marked = 0;
     scored_.push_back({camera.attained + camera.marked++ * unit / camera.spec.weight, index});
   }
