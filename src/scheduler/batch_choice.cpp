@@ -296,7 +296,7 @@ void GantryPolicy::Impl::pick(Device& device, ShapeId shape, int cls, int cap, N
     for (FrameIndex index = lane.head; index != kNil && frames_[index].deadline < end + batch_ns;
          index = frames_[index].lane_next)
       ++(frames_[index].deadline < end ? tight : must);
-    if (must > cap) device.overloaded_until[cls] = std::max(now, frames_[lane.tail].deadline - 2 * batch_ns);
+    if (must > cap) device.overloaded_until[cls] = now + kOverloadHold;
     if (overloaded(device, shape, cls, cap, must, now) && lane.count - tight >= cap) {
       // Frames are plenty here, so those keep a margin that the batch could overrun.
       pick_fair(lane, cap, end + static_cast<Ns>(kOverloadMargin * static_cast<double>(batch_ns)), false);
