@@ -2,11 +2,12 @@
 PRESET ?= dev
 JOBS   ?= $(shell nproc)
 FOR    ?= 1m
+FUZZ_SECONDS ?= 60
 CTEST_ARGS ?=
 export GANTRY_TEST_DATA ?= $(abspath $(CURDIR)/../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test release format format-check tidy asan tsan soak docs clean
+.PHONY: help setup build demo test release format format-check tidy asan tsan fuzz soak docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -40,6 +41,17 @@ tsan: setup ## Run the tests under ThreadSanitizer
 	cmake --preset tsan
 	cmake --build --preset tsan -j $(JOBS)
 	ctest --preset tsan -j $(JOBS) $(CTEST_ARGS)
+
+fuzz: ## Run every libFuzzer target for FUZZ_SECONDS (60); what it learns stays in build/fuzz/corpus
+	@tools/setup fuzz
+	cmake --preset fuzz
+	cmake --build --preset fuzz -j $(JOBS) --target fuzz/all
+	@set -e; for target in build/fuzz/fuzz/*/fuzz_*; do \
+	  [ -f $$target ] || continue; \
+	  corpus=build/fuzz/corpus/$${target##*/}; mkdir -p $$corpus; \
+	  echo "$$target for $(FUZZ_SECONDS) s"; \
+	  $$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 -verbosity=0 -print_funcs=0 -artifact_prefix=$$corpus- $$corpus; \
+	done
 
 soak: setup ## Run the long forms: live cameras for five minutes, 10,000 s of simulated traffic
 	cmake --preset $(PRESET) -DGANTRY_ENABLE_TESTS=ON
