@@ -117,6 +117,18 @@ class System::Impl {
     return {};
   }
 
+  Result<void> drain(const std::string& device, bool draining) {
+    const std::lock_guard control{control_};
+    for (std::size_t i = 0; i < backends_.size(); ++i) {
+      if (backends_[i]->capabilities().device != device) continue;
+      dispatcher_.set_device_state(static_cast<scheduler::DeviceId>(i),
+                                   draining ? scheduler::DeviceState::kDraining : scheduler::DeviceState::kUp);
+      log_(Severity::kInfo, device + (draining ? ": drains; it takes no new work" : ": takes work again"));
+      return {};
+    }
+    return fail(ErrorCode::kNotFound, "there is no device " + device);
+  }
+
   Subscription subscribe(ResultFn listener) { return hub_->subscribe(std::move(listener)); }
 
   CameraPtr find(const std::string& id) const {
@@ -302,6 +314,9 @@ config::Changes System::apply(const config::Config& next) {
 }
 Result<void> System::boost(const std::string& id, Priority priority, Duration duration) {
   return impl_->boost(id, priority, duration);
+}
+Result<void> System::drain(const std::string& device, bool draining) {
+  return impl_->drain(device, draining);
 }
 Subscription System::subscribe(ResultFn listener) {
   return impl_->subscribe(std::move(listener));

@@ -6,6 +6,7 @@
 #include "cli/commands.hpp"
 #include "cli/common_options.hpp"
 #include "cli/duration.hpp"
+#include "cli/http_service.hpp"
 #include "cli/log.hpp"
 #include "cli/signals.hpp"
 #include "cli/status_report.hpp"
@@ -54,10 +55,12 @@ std::string join(const std::vector<std::string>& words) {
   return text;
 }
 
-void reload(const std::string& path, app::System& system, Log& log, sinks::JsonlSink* results) {
+void reload(const std::string& path, app::System& system, Log& log, sinks::JsonlSink* results,
+            const server::CameraState* changes_by_clients) {
   if (results != nullptr) results->reopen();  // whoever rotates files sends the same signal
   try {
-    const auto next = config::load_file(path);
+    auto next = config::load_file(path);
+    if (changes_by_clients != nullptr) next = changes_by_clients->over(std::move(next));
     const auto changes = system.apply(next);
     log.set_level(next.log.level);
     const auto say = [&](const char* what, const std::vector<std::string>& names) {
@@ -80,13 +83,18 @@ int run(const ServeCommand& command) {
   Requests requests;
   const SignalWatch signals{{SIGINT, SIGTERM, SIGHUP}, [&](int number) { requests.signal(number); }};
   scene::register_scene_sources();
-  const auto config = config::load_file(command.config);
+  auto config = config::load_file(command.config);
+  std::optional<server::CameraState> changes_by_clients;
+  if (config.server.enabled) {
+    changes_by_clients.emplace(config.server.state_file);
+    config = changes_by_clients->over(std::move(config));
+  }
   if (command.json && config.results.jsonl == "-")
     throw ConfigError("--json and results.jsonl \"-\" both want standard output; give results.jsonl a file or \"\"");
   Log log{config.log.level};
   const SteadyClock clock;
-  app::System system{config, open_backends(config), clock,
-                     [&log](app::Severity severity, std::string_view text) { log.write(severity, text); }};
+  const app::LogFn to_log = [&log](app::Severity severity, std::string_view text) { log.write(severity, text); };
+  app::System system{config, open_backends(config), clock, to_log};
   std::optional<sinks::JsonlSink> results;
   app::Subscription to_results;
   if (!config.results.jsonl.empty()) {
@@ -105,7 +113,10 @@ int run(const ServeCommand& command) {
       std::fflush(stdout);
     }
   };
+  std::optional<HttpService> http;
+  if (config.server.enabled) http.emplace(config.server, system, *changes_by_clients, clock, to_log);
   system.start();
+  if (http) http->running();
   log.info("serving " + std::to_string(config.cameras.size()) + " cameras with " + system.model().name);
   const auto end = command.duration.empty() ? TimePoint::max() : started + parse_duration(command.duration).value();
   auto next_report = started + config.log.status_interval;
@@ -114,14 +125,18 @@ int run(const ServeCommand& command) {
     const auto until = std::min(end, interval > Duration{} ? next_report : TimePoint::max());
     const auto what = requests.wait_until(until);
     if (what == Requests::What::kStop || clock.now() >= end) break;
-    if (what == Requests::What::kReload) reload(command.config, system, log, results ? &*results : nullptr);
+    if (what == Requests::What::kReload)
+      reload(command.config, system, log, results ? &*results : nullptr,
+             changes_by_clients ? &*changes_by_clients : nullptr);
     if (interval > Duration{} && clock.now() >= next_report) {
       report();
       next_report = clock.now() + interval;
     }
   }
   log.info("stopping: what is on its way is finished");
+  if (http) http->stopping();
   system.stop();
+  http.reset();
   to_results.reset();
   report();
   if (results) {

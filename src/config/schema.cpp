@@ -105,6 +105,41 @@ const Section& log_section() {
   }, {}};
   return table;
 }
+
+std::string check_tls(const void* object) {
+  const auto& tls = *static_cast<const TlsConfig*>(object);
+  if (tls.certificate.empty() != tls.key.empty()) return "certificate and key belong together; give both or neither";
+  return {};
+}
+
+const Section& tls_section() {
+  static const Section table{{
+    {"certificate", text(&TlsConfig::certificate, true), "",
+      "PEM file with the certificate and its chain; with it the server speaks HTTPS only. `gantry cert self-signed` makes one.", Applies::kAtStart},
+    {"key", text(&TlsConfig::key, true), "", "PEM file with the certificate's private key.", Applies::kAtStart},
+  }, check_tls};
+  return table;
+}
+
+const Section& server_section() {
+  static const Section table{{
+    {"enabled", flag(&ServerConfig::enabled), "", "true starts the HTTP server: API, web page, metrics and health.", Applies::kAtStart},
+    {"address", text(&ServerConfig::address), "",
+      "IP address to listen on; anything but loopback needs TLS or insecure.", Applies::kAtStart},
+    {"port", whole(&ServerConfig::port, 0, 65535), "", "TCP port; 0 takes any free one and logs it.", Applies::kAtStart},
+    {"insecure", flag(&ServerConfig::insecure), "",
+      "true allows plain HTTP beyond loopback, where tokens and pictures can be read on the way.", Applies::kAtStart},
+    {"tls", section(&ServerConfig::tls, tls_section()), "", "HTTPS."},
+    {"tokens", text(&ServerConfig::tokens), "",
+      "File with the hashes of the tokens that let clients in; made with a first admin token, printed once, where it is missing.", Applies::kAtStart},
+    {"allow_sources", texts(&ServerConfig::allow_sources), "",
+      "Beginnings of camera sources that clients of the API may use although they are files, other protocols or internal addresses.",
+      Applies::kAtStart},
+    {"state_file", text(&ServerConfig::state_file), "",
+      "Where changes of cameras made through the API are kept; laid over this file at every start and reload.", Applies::kAtStart},
+  }, {}};
+  return table;
+}
 // clang-format on
 
 }  // namespace
@@ -120,6 +155,7 @@ const Section& root_section() {
                                  {"engine", section(&Config::engine, engine_section()), "", "What runs it."},
                                  {"results", section(&Config::results, results_section()), "", "Where results go."},
                                  {"log", section(&Config::log, log_section()), "", "What is said on standard error."},
+                                 {"server", section(&Config::server, server_section()), "", "The HTTP server."},
                                  {"defaults", section(&Config::defaults, defaults_section()), "",
                                   "What every camera starts from: any key of a camera but its source."},
                                  {"cameras", sections(&Config::cameras, camera_section(), &Config::defaults), "",

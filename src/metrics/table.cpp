@@ -24,7 +24,7 @@ constexpr std::array<Spec, kMetricCount> kTable{{
      "gpu_utilization_percent",
      kGauge,
      {"device_id"},
-     "Share of the last second in which the GPU ran a kernel, in percent, as its driver reports it."},
+     "Share of the last second that the device spent on batches, in percent; device_id is its name, as in device."},
     {Metric::kBatchEfficiency,
      "batch_efficiency_ratio",
      kGauge,

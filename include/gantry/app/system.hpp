@@ -106,6 +106,8 @@ class System {
   config::Changes apply(const config::Config& next);
   /// Serves the camera as `priority` for `duration`, instead of its own. kNotFound, kInvalid (duration 0 or less).
   [[nodiscard]] Result<void> boost(const std::string& id, Priority priority, Duration duration);
+  /// A device that drains finishes what it runs and takes nothing new; false ends that. kNotFound.
+  [[nodiscard]] Result<void> drain(const std::string& device, bool draining);
 
   // -- results
   [[nodiscard]] Subscription subscribe(ResultFn listener);

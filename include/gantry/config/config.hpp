@@ -61,11 +61,31 @@ struct LogConfig {
   friend bool operator==(const LogConfig&, const LogConfig&) = default;
 };
 
+struct TlsConfig {
+  std::string certificate;  ///< PEM file; empty: plain HTTP
+  std::string key;          ///< PEM file
+  friend bool operator==(const TlsConfig&, const TlsConfig&) = default;
+};
+
+/// The HTTP server.
+struct ServerConfig {
+  bool enabled = false;
+  std::string address = "127.0.0.1";
+  int port = 8080;
+  bool insecure = false;
+  TlsConfig tls;
+  std::string tokens = "gantry-tokens.json";
+  std::vector<std::string> allow_sources;
+  std::string state_file = "gantry-cameras.json";
+  friend bool operator==(const ServerConfig&, const ServerConfig&) = default;
+};
+
 struct Config {
   ModelConfig model;
   EngineConfig engine;
   ResultsConfig results;
   LogConfig log;
+  ServerConfig server;
   CameraConfig defaults;  ///< what every camera starts from; its source is empty
   std::map<std::string, CameraConfig> cameras;
   friend bool operator==(const Config&, const Config&) = default;

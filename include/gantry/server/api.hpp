@@ -1,0 +1,49 @@
+#pragma once
+// The routes of a running server: cameras come and go, people look, machines scrape. docs/http-api.md and
+// web/openapi.json say what each answers. Thread-safe.
+//
+// Threads: handlers run on the HttpServer's thread and answer at once from readings; changes run on one thread of the
+// Api's own, in order, JPEGs are made on another; a third looks once a second for changes of state.
+// Lifetime: made after the System and before the HttpServer, gone after the HttpServer has stopped.
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gantry/app/system.hpp"
+#include "gantry/server/camera_state.hpp"
+#include "gantry/server/http_server.hpp"
+#include "gantry/server/router.hpp"
+#include "gantry/server/tokens.hpp"
+
+namespace gantry::server {
+
+struct ApiOptions {
+  std::string version = "0";
+  std::vector<std::string> allow_sources;  ///< prefixes of sources that clients may use whatever they are
+  bool tls = false;                        ///< cookies are marked Secure
+  app::LogFn log;                          ///< audit log of changes; may be empty
+};
+
+enum class Phase { kStarting, kRunning, kStopping };
+
+class Api {
+ public:
+  /// All but the options outlive the Api.
+  Api(app::System& system, CameraState& state, TokenStore& tokens, const Clock& clock, ApiOptions options);
+  ~Api();
+  Api(const Api&) = delete;
+  Api& operator=(const Api&) = delete;
+
+  void add_routes(Router& router);
+  /// Decides what /health/startup and /health/ready say; kStarting at first.
+  void set_phase(Phase phase) noexcept;
+  /// Numbers of the server for /metrics and /api/v1/system; nullptr before it goes.
+  void watch(const HttpServer* server) noexcept;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gantry::server

@@ -1,0 +1,59 @@
+#include "cli/http_service.hpp"
+
+#include <cstdio>
+
+#include "gantry/core/errors.hpp"
+
+namespace gantry::cli {
+namespace {
+
+server::HttpServerOptions options(const config::ServerConfig& config) {
+  server::HttpServerOptions out;
+  out.address = config.address;
+  out.port = static_cast<std::uint16_t>(config.port);
+  out.insecure = config.insecure;
+  if (!config.tls.certificate.empty())
+    out.tls = std::make_unique<server::TlsFiles>(server::TlsFiles{config.tls.certificate, config.tls.key});
+  return out;
+}
+
+server::Router routes(server::Api& api) {
+  server::Router router;
+  api.add_routes(router);
+  return router;
+}
+
+void make_first_token(server::TokenStore& tokens, const std::string& file) {
+  if (!tokens.empty()) return;
+  const auto token = tokens.create("first-admin", server::Role::kAdmin, std::nullopt);
+  if (!token) throw StartupError(token.error().message);
+  // Past the log, which may be kept and shipped.
+  std::fprintf(stderr, "First admin token, shown only now (its hash is in %s):\n%s\n", file.c_str(),
+               token.value().c_str());
+}
+
+}  // namespace
+
+HttpService::HttpService(const config::ServerConfig& config, app::System& system, server::CameraState& state,
+                         const Clock& clock, const app::LogFn& log)
+    : tokens_(config.tokens),
+      api_(system, state, tokens_, clock,
+           {.version = GANTRY_VERSION,
+            .allow_sources = config.allow_sources,
+            .tls = !config.tls.certificate.empty(),
+            .log = log}),
+      server_(options(config), routes(api_), tokens_) {
+  make_first_token(tokens_, config.tokens);
+  api_.watch(&server_);
+  server_.start();
+  const std::string host = config.address.find(':') == std::string::npos ? config.address : "[" + config.address + "]";
+  log(app::Severity::kInfo, std::string("listening on ") + (server_.tls() ? "https://" : "http://") + host + ":" +
+                                std::to_string(server_.port()));
+}
+
+HttpService::~HttpService() {
+  server_.stop();
+  api_.watch(nullptr);
+}
+
+}  // namespace gantry::cli

@@ -1,0 +1,190 @@
+#include "server/api_json.hpp"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "gantry/media/url.hpp"
+#include "server/scrape.hpp"
+
+namespace gantry::server {
+namespace {
+
+using Json = nlohmann::json;
+
+std::string text(const Json& value) {
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+long long ms(Duration duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+}
+double rounded(double value) {
+  return std::round(value * 1000) / 1000;
+}
+
+Json frames_of(const FrameCounts& counts) {
+  Json dropped = Json::object();
+  for (int i = 0; i < kOutcomeCount; ++i) {
+    const auto outcome = static_cast<Outcome>(i);
+    if (is_drop(outcome)) dropped[to_string(outcome)] = counts[outcome];
+  }
+  return {{"received", counts.received},       {"in_flight", counts.in_flight},
+          {"published", counts.published()},   {"published_late", counts[Outcome::kPublishedLate]},
+          {"dropped_total", counts.dropped()}, {"dropped", std::move(dropped)}};
+}
+
+Json quantiles(const scheduler::Histogram& seconds) {
+  return {{"count", seconds.count()},
+          {"mean", rounded(seconds.mean() * 1e3)},
+          {"p50", rounded(seconds.quantile(0.5) * 1e3)},
+          {"p99", rounded(seconds.quantile(0.99) * 1e3)}};
+}
+
+Json status_of(const CameraView& camera, TimePoint now) {
+  if (camera.status == nullptr) return {{"state", "disabled"}};
+  const auto& s = *camera.status;
+  Json out = {{"state", media::to_string(s.state)},
+              {"reason", s.reason},
+              {"in_state_ms", ms(now - s.since)},
+              {"retry_in_ms", ms(s.retry_in)},
+              {"width", s.stream.width},
+              {"height", s.stream.height},
+              {"in_per_second", rounded(camera.rates.in)},
+              {"out_per_second", rounded(camera.rates.out)},
+              {"last_frame_age_ms", nullptr},
+              {"frames", frames_of(s.frames)}};
+  if (camera.last_frame_age >= 0) out["last_frame_age_ms"] = std::round(camera.last_frame_age * 1e3);
+  return out;
+}
+
+Json camera_of(const CameraView& camera, TimePoint now) {
+  const auto& c = camera.config;
+  return {{"id", camera.id},
+          {"source", media::redact_url(c.source)},
+          {"enabled", c.enabled},
+          {"fps", c.fps},
+          {"priority", to_string(c.priority)},
+          {"deadline_ms", ms(c.deadline)},
+          {"classes", c.classes},
+          {"conf", c.confidence},
+          {"iou", c.iou},
+          {"max_det", c.max_detections},
+          {"agnostic", c.agnostic},
+          {"transport", c.transport == config::Transport::kTcp ? "tcp" : "udp"},
+          {"loop", c.loop},
+          {"connect_timeout_ms", ms(c.connect_timeout)},
+          {"read_timeout_ms", ms(c.read_timeout)},
+          {"backoff_min_ms", ms(c.backoff_min)},
+          {"backoff_max_ms", ms(c.backoff_max)},
+          {"status", status_of(camera, now)}};
+}
+
+Json devices_of(const app::System& system, const scheduler::DispatcherMetrics& metrics,
+                const scheduler::PolicyReport& report, const SystemView& view) {
+  Json devices = Json::array();
+  for (std::size_t i = 0; i < metrics.devices.size(); ++i) {
+    const auto& device = metrics.devices[i];
+    Json one = {{"id", device.name},
+                {"batches", device.batches},
+                {"frames", device.frames},
+                {"errors", device.errors},
+                {"timeouts", device.timeouts},
+                {"busy_seconds", rounded(device.busy_seconds)},
+                {"mean_batch", rounded(device.batch_size->mean())},
+                {"model", system.model().name}};
+    const auto used = view.device_utilization.find(device.name);
+    one["utilization_percent"] = used == view.device_utilization.end() ? 0 : rounded(used->second);
+    for (const auto& policy : report.devices) {
+      if (policy.id != i) continue;
+      one["state"] = scheduler::to_string(policy.state);
+      one["breaker"] = policy.breaker;
+      one["breaker_reason"] = policy.breaker_reason;
+      one["slowdown"] = rounded(policy.slowdown);
+      one["load"] = rounded(policy.load);
+      one["cameras"] = policy.cameras;
+      one["waiting"] = policy.waiting;
+      one["running"] = policy.running;
+    }
+    devices.push_back(std::move(one));
+  }
+  return devices;
+}
+
+}  // namespace
+
+std::string camera_json(const CameraView& camera, TimePoint now) {
+  return text(camera_of(camera, now));
+}
+
+std::string cameras_json(const std::vector<CameraView>& cameras, TimePoint now) {
+  Json list = Json::array();
+  for (const auto& camera : cameras) list.push_back(camera_of(camera, now));
+  return text({{"cameras", std::move(list)}});
+}
+
+std::string stats_json(const CameraView& camera, TimePoint now) {
+  Json out = status_of(camera, now);
+  out["id"] = camera.id;
+  if (camera.status != nullptr) {
+    const auto& stream = camera.status->stream;
+    const auto& latency = *camera.status->latency;
+    out["connections"] = stream.connections;
+    out["attempts"] = stream.attempts;
+    out["bytes"] = stream.bytes;
+    out["concealed"] = stream.concealed;
+    out["latency_ms"] = {{"queue", quantiles(latency.queue)},
+                         {"preprocess", quantiles(latency.preprocess)},
+                         {"inference", quantiles(latency.inference)},
+                         {"postprocess", quantiles(latency.postprocess)},
+                         {"total", quantiles(latency.total)}};
+  }
+  return text(out);
+}
+
+std::string system_json(const app::System& system, const SystemView& view) {
+  const auto metrics = system.scheduler_metrics();
+  const auto report = system.scheduler_report();
+  const auto cameras = system.cameras();
+  Json states = Json::object();
+  for (const auto& camera : cameras) {
+    Json& count = states[media::to_string(camera.state)];
+    count = count.is_null() ? 1 : count.get<int>() + 1;
+  }
+  Json classes = Json::array();
+  for (const Priority priority : kAllPriorities) {
+    const auto& one = metrics.classes[static_cast<std::size_t>(priority)];
+    classes.push_back({{"priority", to_string(priority)},
+                       {"frames", frames_of(one.frames)},
+                       {"queue_wait_ms", quantiles(*one.queue_wait)},
+                       {"latency_ms", quantiles(*one.latency)}});
+  }
+  const auto process = process_use();
+  return text({{"version", view.version},
+               {"phase", view.phase},
+               {"uptime_seconds", rounded(view.uptime)},
+               {"model",
+                {{"name", system.model().name},
+                 {"precision", system.model().precision},
+                 {"classes", system.model().class_names}}},
+               {"cameras", {{"running", cameras.size()}, {"states", std::move(states)}}},
+               {"frames", frames_of(system.totals())},
+               {"devices", devices_of(system, metrics, report, view)},
+               {"priorities", std::move(classes)},
+               {"load",
+                {{"demand_fps", rounded(report.demand_now_fps)},
+                 {"demand_5min_fps", rounded(report.demand_5min_fps)},
+                 {"capacity_fps", rounded(report.capacity_fps)},
+                 {"headroom", rounded(report.headroom)},
+                 {"degrade_step", report.degrade_step},
+                 {"degrade_reason", report.degrade_reason},
+                 {"batch_efficiency", rounded(batch_efficiency(system, metrics))}}},
+               {"process", {{"resident_bytes", process.resident_bytes}, {"descriptors", process.descriptors}}},
+               {"http",
+                {{"connections", view.http.connections},
+                 {"streams", view.http.streams},
+                 {"requests", view.http.requests},
+                 {"refused_connections", view.http.refused_connections},
+                 {"refused_requests", view.http.refused_requests},
+                 {"events_missed", view.events_missed}}}});
+}
+
+}  // namespace gantry::server
