@@ -19,11 +19,11 @@ class EventLog::Reader final : public Stream {
     if (next_ < oldest || restarted_) tell_missed(oldest, out);
     // A few events a chunk: little overhead for the quick, little memory for the slow.
     constexpr std::size_t kChunk = 32 * 1024;
-    while (next_ < log_->next_ && out.size() < kChunk) {
+    const std::size_t most = form_ == Form::kWebSocket ? 1 : kChunk;  // a message holds one
+    while (next_ < log_->next_ && out.size() < most) {
       const Event& event = log_->ring_[static_cast<std::size_t>(next_++ - oldest)];
       if (!wanted(event)) continue;
       append(event.id, event.type, *event.json, out);
-      if (form_ == Form::kWebSocket) break;
     }
     if (out.empty() && form_ == Form::kServerSent && now - said_ > kSilence) out = ": still here\n\n";
     if (!out.empty()) {
