@@ -124,7 +124,7 @@ def main():
         try:
             token = wait_line(server.stderr, r"^(gantry_\S+)$")[1]
             url = wait_line(server.stderr, r"listening on (\S+)")[1]
-            port = wait_line(chrome.stdout, r"on port (\d+)")[1]
+            port = wait_line(chrome.stdout, r"successfully on port (\d+)")[1]
             driver = Driver(port, folder)
             try:
                 visit(driver, url, token, source, shots)
