@@ -26,13 +26,14 @@ class PictureBook::Live final : public Stream {
     const Picture picture = book_->current(key_);
     if (!picture.jpeg) return ended_ ? Poll::kEnd : Poll::kWait;
     if (shown_ && picture.seq == seq_ && picture.camera == camera_) return ended_ ? Poll::kEnd : Poll::kWait;
+    // Browsers show a part when they see the boundary after it, so that comes at once and not with the next picture.
+    out = shown_ ? "" : "--gantryframe\r\n";
+    out += "Content-Type: image/jpeg\r\nContent-Length: " + std::to_string(picture.jpeg->size()) + "\r\n\r\n";
+    out += *picture.jpeg;
+    out += "\r\n--gantryframe\r\n";
     shown_ = true;
     seq_ = picture.seq;
     camera_ = picture.camera;
-    out = "--gantryframe\r\nContent-Type: image/jpeg\r\nContent-Length: " + std::to_string(picture.jpeg->size()) +
-          "\r\n\r\n";
-    out += *picture.jpeg;
-    out += "\r\n";
     return Poll::kData;
   }
   /// From any thread.
