@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -28,7 +29,8 @@ class ModelFinder : public testing::Test {
     }
     return "no error";
   }
-  const fs::path folder = fs::path{testing::TempDir()} / "gantry_models";
+  // Its own in each process, because tests of one fixture run side by side.
+  const fs::path folder = fs::path{testing::TempDir()} / ("gantry_models_" + std::to_string(getpid()));
 };
 
 TEST_F(ModelFinder, FindsFilesAndFoldersByName) {
