@@ -72,5 +72,13 @@ document.getElementById('theme').addEventListener('click', () => {
 });
 if (localStorage.getItem('theme')) document.documentElement.dataset.theme = localStorage.getItem('theme');
 
-if (await api.resume()) enter();
+/// A link that brings its token along: what follows # never leaves the browser, and goes from its history too.
+async function logInByLink() {
+  const token = location.hash.match(/^#token=(.+)$/)?.[1];
+  if (!token) return false;
+  history.replaceState(null, '', location.pathname);
+  return api.logIn(decodeURIComponent(token)).then(() => true, () => false);
+}
+
+if (await logInByLink() || await api.resume()) enter();
 else showLogIn();

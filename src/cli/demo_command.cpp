@@ -1,4 +1,5 @@
-// gantry demo: four simulated cameras of one junction through the whole server, scored against the truth at the end.
+// gantry demo: four simulated cameras of one junction through the whole server, its web page included, scored against
+// the truth at the end.
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include "cli/common_options.hpp"
 #include "cli/demo_report.hpp"
 #include "cli/duration.hpp"
+#include "cli/http_service.hpp"
 #include "cli/log.hpp"
 #include "cli/signals.hpp"
 #include "cli/summary.hpp"
@@ -31,6 +33,7 @@ constexpr int kWidth = 640, kHeight = 360;
 /// Share of what the back end can do that the demo asks for: drawing the scene and the rest of the machine want theirs.
 constexpr double kPace = 0.5;
 constexpr std::chrono::seconds kTableEvery{2};
+constexpr int kUsualPort = 8080;
 
 struct DemoCommand {
   std::string duration;
@@ -40,6 +43,7 @@ struct DemoCommand {
   double fps = 0;
   double hour = 14;
   unsigned long long seed = 7;
+  std::optional<int> port;
   bool json = false;
 };
 
@@ -70,6 +74,39 @@ class WorkFolder {
  private:
   std::filesystem::path path_;
   bool kept_;
+};
+
+/// The web page of the demo, open to whoever has the link that login() prints; token and changes made through it go
+/// with the folder.
+class Page {
+ public:
+  /// @param port none: the usual one, or any free one where that is taken. @throws StartupError
+  Page(std::optional<int> port, const std::filesystem::path& folder, app::System& system, const Clock& clock,
+       const app::LogFn& log)
+      : changes_(folder / "cameras.json") {
+    config::ServerConfig config;
+    config.tokens = folder / "tokens.json";
+    config.port = port.value_or(kUsualPort);
+    auto token = server::TokenStore{config.tokens}.create("demo", server::Role::kAdmin, std::nullopt);
+    if (!token) throw StartupError(token.error().message);
+    token_ = std::move(token).value();
+    try {
+      http_.emplace(config, system, changes_, clock, log);
+    } catch (const StartupError&) {
+      if (port) throw;
+      config.port = 0;
+      http_.emplace(config, system, changes_, clock, log);
+    }
+  }
+  void running() noexcept { http_->running(); }
+  void stopping() noexcept { http_->stopping(); }
+  /// What follows # stays in the browser: it is in no request and no log.
+  [[nodiscard]] std::string login() const { return http_->url() + "/#token=" + token_; }
+
+ private:
+  server::CameraState changes_;
+  std::string token_;
+  std::optional<HttpService> http_;
 };
 
 /// Frames a second and camera that this machine carries with room to spare, 1…15.
@@ -140,21 +177,25 @@ int run(const DemoCommand& command) {
   const double fps = command.fps > 0 ? command.fps : choose_fps(*backends.front());
   const auto config = make_config(command, fps, cameras);
   const std::string device = backends.front()->capabilities().device;
-  app::System system{config, std::move(backends), clock,
-                     [&log](app::Severity severity, std::string_view text) { log.write(severity, text); }};
+  const app::LogFn to_log = [&log](app::Severity severity, std::string_view text) { log.write(severity, text); };
+  app::System system{config, std::move(backends), clock, to_log};
   std::optional<sinks::JsonlSink> results;
   results.emplace(results_path.string(), system.model().class_names);
   app::Subscription to_results =
       system.subscribe([&results](const sinks::FrameResult& result) { results->publish(result); });
 
+  std::optional<Page> page{std::in_place, command.port, folder.path(), system, clock, to_log};
+
   std::FILE* const say = command.json ? stderr : stdout;
   std::fprintf(say, "One junction, %d cameras of %dx%d at %g frames/s, %s on %s%s\n", kCameras, kWidth, kHeight, fps,
                system.model().name.c_str(), device.c_str(), command.duration.empty() ? "; Ctrl-C ends it" : "");
+  std::fprintf(say, "Watch it at %s\n", page->login().c_str());
   std::fflush(say);
   const bool terminal = ::isatty(::fileno(say)) == 1;
   const auto started = clock.now();
   const auto end = command.duration.empty() ? TimePoint::max() : started + parse_duration(command.duration).value();
   system.start();
+  page->running();
   int drawn_lines = 0;
   for (auto next = started + kTableEvery;; next += kTableEvery) {
     std::unique_lock lock{mutex};
@@ -169,7 +210,9 @@ int run(const DemoCommand& command) {
     drawn_lines = static_cast<int>(std::count(table.begin(), table.end(), '\n'));
   }
   const double seconds = std::chrono::duration<double>(clock.now() - started).count();
+  page->stopping();
   system.stop();
+  page.reset();
   to_results.reset();
   results.reset();  // writes what is left
 
@@ -209,6 +252,8 @@ void add_demo(CLI::App& app, int& exit_code) {
       ->check(CLI::IsMember({"clear", "overcast", "rain", "fog"}))
       ->capture_default_str();
   demo->add_option("--seed", command->seed, "Same seed, same traffic")->capture_default_str();
+  demo->add_option("--port", command->port, "Port of the web page; 0: any free one (default: 8080 or any free one)")
+      ->check(CLI::Range(0, 65535));
   demo->add_option("--keep", command->keep, "Leave results and truth in this folder");
   demo->add_flag("--json", command->json, "Print the summary as JSON on standard output");
   demo->footer("Example:\n  gantry demo --for 30s");

@@ -17,6 +17,11 @@ server::HttpServerOptions options(const config::ServerConfig& config) {
   return out;
 }
 
+/// As it stands in a URL.
+std::string host_of(const std::string& address) {
+  return address.find(':') == std::string::npos ? address : "[" + address + "]";
+}
+
 server::Router routes(server::Api& api) {
   server::Router router;
   api.add_routes(router);
@@ -36,7 +41,8 @@ void make_first_token(server::TokenStore& tokens, const std::string& file) {
 
 HttpService::HttpService(const config::ServerConfig& config, app::System& system, server::CameraState& state,
                          const Clock& clock, const app::LogFn& log)
-    : tokens_(config.tokens),
+    : host_(host_of(config.address)),
+      tokens_(config.tokens),
       api_(system, state, tokens_, clock,
            {.version = GANTRY_VERSION,
             .allow_sources = config.allow_sources,
@@ -46,9 +52,11 @@ HttpService::HttpService(const config::ServerConfig& config, app::System& system
   make_first_token(tokens_, config.tokens);
   api_.watch(&server_);
   server_.start();
-  const std::string host = config.address.find(':') == std::string::npos ? config.address : "[" + config.address + "]";
-  log(app::Severity::kInfo, std::string("listening on ") + (server_.tls() ? "https://" : "http://") + host + ":" +
-                                std::to_string(server_.port()));
+  log(app::Severity::kInfo, "listening on " + url());
+}
+
+std::string HttpService::url() const {
+  return (server_.tls() ? "https://" : "http://") + host_ + ":" + std::to_string(server_.port());
 }
 
 HttpService::~HttpService() {

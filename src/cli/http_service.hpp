@@ -1,4 +1,6 @@
 #pragma once
+#include <string>
+
 #include "gantry/app/system.hpp"
 #include "gantry/server/api.hpp"
 #include "gantry/server/http_server.hpp"
@@ -19,10 +21,13 @@ class HttpService {
   HttpService& operator=(const HttpService&) = delete;
 
   void running() noexcept { api_.set_phase(server::Phase::kRunning); }
+  /// "http://127.0.0.1:8080"
+  [[nodiscard]] std::string url() const;
   /// Load balancers may look elsewhere from here on; looks are still answered.
   void stopping() noexcept { api_.set_phase(server::Phase::kStopping); }
 
  private:
+  const std::string host_;
   server::TokenStore tokens_;
   server::Api api_;
   server::HttpServer server_;

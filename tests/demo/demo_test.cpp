@@ -3,9 +3,11 @@
 
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <regex>
 #include <string>
 
 #include "cli/program.hpp"
+#include "server/raw_client.hpp"
 
 namespace gantry {
 namespace {
@@ -33,6 +35,31 @@ TEST(Demo, FindsTheCarsAndKeepsItsBooks) {
     }
   EXPECT_GT(summary["score"]["precision"].get<double>(), 0.5) << summary["score"].dump();
   EXPECT_FALSE(test::read_text(folder / "kept/results.jsonl").empty());
+}
+
+TEST(Demo, ShowsItsWebPageToWhoeverHasTheLink) {
+  test::Program demo({"demo", "--fps", "1", "--port", "0"});
+  std::smatch link;
+  std::string said;
+  ASSERT_TRUE(demo.wait_for(
+      [&] {
+        said = demo.out();
+        return std::regex_search(said, link, std::regex{"http://127\\.0\\.0\\.1:(\\d+)/#token=(\\S+)\n"});
+      },
+      std::chrono::seconds{120}))
+      << demo.err();
+  const auto get = [&](const std::string& path) {
+    server::RawClient client(static_cast<std::uint16_t>(std::stoi(link[1])));
+    client.send("GET " + path + " HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + link[2].str() + "\r\n\r\n");
+    return client.response();
+  };
+  EXPECT_NE(get("/").find("<!doctype html>"), std::string::npos);
+  const auto cameras = get("/api/v1/cameras");
+  EXPECT_EQ(server::status_of(cameras), 200) << cameras;
+  EXPECT_EQ(nlohmann::json::parse(cameras.substr(cameras.find("\r\n\r\n")))["cameras"].size(), 4U);
+  EXPECT_TRUE(demo.wait_for([&] { return server::status_of(get("/health/ready")) == 200; }));
+  demo.signal(SIGINT);
+  EXPECT_EQ(demo.wait(std::chrono::seconds{60}), 0) << demo.err();
 }
 
 TEST(Demo, RefusesWhatItCannotPlay) {
