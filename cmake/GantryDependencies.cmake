@@ -10,6 +10,8 @@ find_package(nlohmann_json REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(CLI11 REQUIRED)
 pkg_check_modules(FFMPEG REQUIRED IMPORTED_TARGET libavformat libavcodec libavutil libswscale)
+# Headers of NVIDIA's driver and decoder, which are loaded at run time where they are.
+pkg_check_modules(FFNVCODEC REQUIRED IMPORTED_TARGET ffnvcodec)
 pkg_check_modules(TURBOJPEG REQUIRED IMPORTED_TARGET libturbojpeg)
 pkg_check_modules(CAIRO REQUIRED IMPORTED_TARGET cairo)
 # The ONNX reader of Gantry's own engine: parse only.

@@ -28,7 +28,8 @@ struct SizeClassStats {
   std::size_t block_bytes = 0;
   std::size_t blocks = 0;
   std::size_t in_use = 0;
-  std::size_t high_water = 0;   ///< most in use at once
+  std::size_t returning = 0;    ///< given back, and a stream may still work on them
+  std::size_t high_water = 0;   ///< most in use or returning at once
   std::uint64_t leases = 0;     ///< served since start
   std::uint64_t exhausted = 0;  ///< asked for and not to be had, since start
 };
