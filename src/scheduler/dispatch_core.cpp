@@ -174,6 +174,11 @@ std::optional<BatchStatus> DispatchCore::claim(BatchRef ref, BatchStatus status,
   return claimed ? std::optional{status} : std::nullopt;
 }
 
+void DispatchCore::drop(Slot item, Outcome reason) {
+  GANTRY_EXPECTS(is_drop(reason), "a frame that was not run can't end with a result");
+  slots_[item].drop = reason;
+}
+
 void DispatchCore::finish(BatchRef ref) {
   BatchSlot& slot = batch(ref.slot);
   end_items(slot, slot.status != BatchStatus::kOk);
@@ -197,10 +202,13 @@ void DispatchCore::end_items(BatchSlot& slot, bool failed) {
   end.started_at = slot.started_at;
   end.ended_at = slot.claimed_at;
   for (const Slot item_slot : slot.items) {
-    const SlotState& state = slots_[item_slot];
+    SlotState& state = slots_[item_slot];
     end.submitted_at = state.submitted_at;
+    const std::optional<Outcome> drop = std::exchange(state.drop, std::nullopt);
     if (failed) {
       end.outcome = Outcome::kEngineError;
+    } else if (drop) {
+      end.outcome = *drop;
     } else {
       ClassState& cls = classes_[static_cast<int>(state.item.priority)];
       const bool in_time = end.ended_at <= state.item.deadline;

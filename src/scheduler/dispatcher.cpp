@@ -101,6 +101,7 @@ class Dispatcher::Impl final : public DispatchCore::Client {
       entry.options = held.options;
       entry.frame = std::move(held.end.frame);
       describe(entry.frame, held.end.frame);  // should the back end never give it back
+      entry.drop.reset();
       entry.detections.clear();
       std::swap(entry.detections, held.end.detections);  // its capacity
     }
@@ -152,6 +153,7 @@ class Dispatcher::Impl final : public DispatchCore::Client {
       if (entry.frame.camera == end.frame.camera && entry.frame.seq == end.frame.seq)
         end.frame = std::move(entry.frame);
       if (!ok) continue;
+      if (entry.drop) core_->drop(items[i], *entry.drop);
       std::swap(end.detections, entry.detections);
       end.times = batch.times;
     }

@@ -140,6 +140,20 @@ TEST_F(DispatcherTest, ExpiryDoesNotWaitForTheBatchThatRuns) {
   expect_exact_books();
 }
 
+TEST_F(DispatcherTest, AFrameThatAloneCouldNotBeRunCostsOnlyItself) {
+  backend_->fail_next(Fault::kDropFrame);
+  for (CameraId camera = 0; camera < 4; ++camera) submit(camera);
+  dispatcher_->start();
+  wait_for(submitted_);
+  submit(0);
+  wait_for(submitted_);
+  dispatcher_->stop();
+  EXPECT_EQ(count(Outcome::kSuperseded), 1);
+  EXPECT_EQ(count(Outcome::kPublished), 4);
+  EXPECT_EQ(dispatcher_->metrics().devices[0].errors, 0U);
+  expect_exact_books();
+}
+
 TEST_F(DispatcherTest, AFaultyBatchCostsOnlyItself) {
   dispatcher_->start();
   for (const Fault fault : {Fault::kThrow, Fault::kError, Fault::kTooFew}) {

@@ -14,7 +14,7 @@
 
 namespace gantry::scheduler::test {
 
-enum class Fault { kNone, kThrow, kError, kTooFew, kNever, kTwice };
+enum class Fault { kNone, kThrow, kError, kTooFew, kNever, kTwice, kDropFrame };
 
 class SleepingBackend final : public engine::Backend {
  public:
@@ -128,6 +128,7 @@ class SleepingBackend final : public engine::Backend {
         detection.class_id = static_cast<int>(entry.frame.seq % 80);  // so that tests can tell whose result it is
         entry.detections.assign(1, detection);
       }
+      if (work.fault == Fault::kDropFrame) work.batch.entries.front().drop = Outcome::kSuperseded;
       done(std::move(work.batch), Result<void>{});
       if (work.fault == Fault::kTwice) done(engine::Batch{}, Result<void>{});
     }

@@ -26,8 +26,11 @@ struct Frame {
   TimePoint captured_at{};  ///< when the frame's last packet arrived
   TimePoint deadline{};     ///< a result after this is late
   Priority priority = Priority::kNormal;
-  Image image;        ///< view into `pixels`
+  Image image;        ///< view into `pixels`; on a card its planes are null until map()
   StorageRef pixels;  ///< the lease
+
+  /// Storage::map() on its own picture; nothing to do where it has no Storage.
+  Result<void> map(void* stream) { return pixels ? pixels.get()->map(image, stream) : Result<void>{}; }
 };
 
 }  // namespace gantry

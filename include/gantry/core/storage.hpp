@@ -3,15 +3,31 @@
 // the handle. The last handle to go gives the block back to where it came from; nothing is allocated or freed on the
 // way.
 #include <atomic>
+#include <cstdint>
 #include <utility>
 
+#include "gantry/core/result.hpp"
+
 namespace gantry {
+
+struct Image;
 
 class Storage {
  public:
   Storage() = default;
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
+
+  /// Makes the pixels readable for work that comes onto `stream` (of the card where they lie) from now on, and points
+  /// `image` at them. Decoders on a card fetch a picture only here, when somebody is about to run it. By default there
+  /// is nothing to do. May be called again; one call at a time.
+  /// kExhausted where the picture was given up for a newer one of its camera; kCorrupt, kDevice.
+  virtual Result<void> map([[maybe_unused]] Image& image, [[maybe_unused]] void* stream) { return {}; }
+  /// Pixels on a card as dense NV12 in host memory: width * height * 3 / 2 bytes, sides rounded up to even. Blocks.
+  /// kUnsupported where they do not lie on a card; otherwise as map().
+  virtual Result<void> download([[maybe_unused]] std::uint8_t* nv12) {
+    return fail(ErrorCode::kUnsupported, "not on a card");
+  }
 
  protected:
   virtual ~Storage() = default;

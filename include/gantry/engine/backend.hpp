@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "gantry/core/detection.hpp"
 #include "gantry/core/frame.hpp"
+#include "gantry/core/outcome.hpp"
 #include "gantry/core/result.hpp"
 
 namespace gantry::engine {
@@ -70,6 +72,9 @@ struct BatchEntry {
   Frame frame;                             ///< owned by the back end until `done`, given back there
   const DetectOptions* options = nullptr;  ///< not null; outlives the batch
   Detections detections;                   ///< filled by the back end; capacity is reused
+  /// Set by the back end where this frame alone could not be run: how it ends. It has no detections then, whatever the
+  /// batch's status.
+  std::optional<Outcome> drop;
 };
 
 struct Batch {

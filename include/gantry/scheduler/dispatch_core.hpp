@@ -131,6 +131,8 @@ class DispatchCore : public std::enable_shared_from_this<DispatchCore> {
   /// @param answers how many results came; fewer or more than items turn kOk into kError
   /// @return the status that counts
   [[nodiscard]] std::optional<BatchStatus> claim(BatchRef batch, BatchStatus status, std::size_t answers);
+  /// An item of a claimed batch that alone could not be run: it ends like this, unless the whole batch has failed.
+  void drop(Slot item, Outcome reason);
   /// Ends the items of a claimed batch.
   void finish(BatchRef batch);
   /// The items of a batch between run() and finish().
@@ -151,6 +153,7 @@ class DispatchCore : public std::enable_shared_from_this<DispatchCore> {
     TimePoint submitted_at{};
     std::uint32_t generation = 0;
     bool waiting = false;  // in the policy's hands; the thread's own
+    std::optional<Outcome> drop;
   };
   enum class BatchState : std::uint32_t { kFree, kRunning, kClaimed, kGivenUp };
   struct BatchSlot {

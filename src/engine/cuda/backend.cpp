@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "engine/map_frames.hpp"
 #include "gantry/core/errors.hpp"
 #include "gantry/core/expects.hpp"
 #include "gantry/engine/cuda/inference_engine.hpp"
@@ -193,9 +194,10 @@ class CudaBackend final : public engine::Backend {
                                            " frames has not been prepared");
     std::vector<const Image*>& pictures = pictures_[lane];
     std::vector<const engine::DetectOptions*>& options = options_of_[lane];
-    pictures.clear(), options.clear();
-    for (const auto& entry : batch.entries) pictures.push_back(&entry.frame.image), options.push_back(entry.options);
+    options.clear();
+    for (const auto& entry : batch.entries) options.push_back(entry.options);
     const auto start = std::chrono::steady_clock::now();
+    if (engine::map_frames(batch, engine_->stream(lane), pictures) == 0) return {};
     if (Result<void> status = preprocessors_[static_cast<std::size_t>(lane)]->run(
             pictures, batch.shape, engine_->input(lane), engine_->stream(lane));
         !status)
@@ -206,6 +208,7 @@ class CudaBackend final : public engine::Backend {
     const auto inferred = std::chrono::steady_clock::now();
     for (int i = 0; i < images; ++i) {
       auto& entry = batch.entries[static_cast<std::size_t>(i)];
+      if (entry.drop) continue;
       engine_->results(lane, i, entry.detections);
       const Image& image = entry.frame.image;
       const auto geometry =
