@@ -2,12 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <fstream>
 
 #include "gantry/app/class_filter.hpp"
 #include "gantry/core/errors.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace gantry::app {
 namespace fs = std::filesystem;
@@ -16,10 +14,7 @@ namespace {
 class ModelFinder : public testing::Test {
  protected:
   ModelFinder() {
-    fs::remove_all(folder);
-    fs::create_directories(folder / "traffic_int8");
-    for (const char* name : {"traffic.onnx", "other.xml", "notes.txt", "traffic_int8/model.xml"})
-      std::ofstream{folder / name} << "x";
+    for (const char* name : {"traffic.onnx", "other.xml", "notes.txt", "traffic_int8/model.xml"}) own.write(name, "x");
   }
   std::string error_of(const std::string& name) const {
     try {
@@ -29,8 +24,8 @@ class ModelFinder : public testing::Test {
     }
     return "no error";
   }
-  // Its own in each process, because tests of one fixture run side by side.
-  const fs::path folder = fs::path{testing::TempDir()} / ("gantry_models_" + std::to_string(getpid()));
+  const gantry::test::TemporaryFolder own;
+  const fs::path& folder = own.path();
 };
 
 TEST_F(ModelFinder, FindsFilesAndFoldersByName) {

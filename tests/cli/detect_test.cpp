@@ -42,12 +42,12 @@ TEST_P(DetectParity, SaysWhatUltralyticsSaysOnEveryVideo) {
   const auto limit = frames_to_compare();
   for (const std::string& word :
        {std::string{"--model"}, test_data("weights/yolo11n.onnx").string(), std::string{"--imgsz"},
-        std::string{GetParam().imgsz}, std::string{"--json-out"}, folder / "out.jsonl", std::string{"--json"},
+        std::string{GetParam().imgsz}, std::string{"--json-out"}, folder.file("out.jsonl"), std::string{"--json"},
         std::string{"--max-frames"}, std::to_string(limit)})
     arguments.push_back(word);
   Program program{arguments};
   ASSERT_EQ(program.wait(std::chrono::seconds{900}), 0) << program.err();
-  const auto found = read_predictions(folder / "out.jsonl");
+  const auto found = read_predictions(folder.file("out.jsonl"));
   const auto expected = read_predictions(test_data(GetParam().file));
   std::map<std::string, Agreement> agreement;
   std::map<std::string, std::uint64_t> frames;
@@ -119,14 +119,13 @@ TEST_F(Detect, PicturesAreNamedByTheirFiles) {
   for (const auto& entry : std::filesystem::directory_iterator{test_data("coco_val/images")})
     pictures.push_back(entry.path());
   std::sort(pictures.begin(), pictures.end());
-  std::filesystem::create_directory(folder / "pictures");
-  for (int i = 0; i < 3; ++i)
-    std::filesystem::copy(pictures[i], std::filesystem::path{folder / "pictures"} / pictures[i].filename());
-  (void)folder.write("pictures/bad.jpg", "no picture");
-  Program program{command({folder / "pictures"}, {"--json-out", folder / "out.jsonl", "--imgsz", "640"})};
+  std::filesystem::create_directory(folder.file("pictures"));
+  for (int i = 0; i < 3; ++i) std::filesystem::copy(pictures[i], folder.path() / "pictures" / pictures[i].filename());
+  folder.write("pictures/bad.jpg", "no picture");
+  Program program{command({folder.file("pictures")}, {"--json-out", folder.file("out.jsonl"), "--imgsz", "640"})};
   EXPECT_EQ(program.wait(), 1) << "one of four can't be read";
   EXPECT_NE(program.err().find("bad.jpg"), std::string::npos);
-  std::istringstream lines{read_text(folder / "out.jsonl")};
+  std::istringstream lines{read_text(folder.file("out.jsonl"))};
   for (int i = 0; i < 3; ++i) {
     std::string line;
     ASSERT_TRUE(std::getline(lines, line));
@@ -138,12 +137,12 @@ TEST_F(Detect, PicturesAreNamedByTheirFiles) {
 
 TEST_F(Detect, SavesAnAnnotatedVideoWithTheSourcesTimeStamps) {
   GANTRY_NEEDS_DATA("weights/yolo11n_int8_openvino");
-  const auto saved = folder / "out.mp4";
+  const auto saved = folder.file("out.mp4");
   Program program{command({video(kVideos[2])}, {"--max-frames", "8", "--save", saved})};
   ASSERT_EQ(program.wait(), 0) << program.err();
-  Program again{command({saved}, {"--json-out", folder / "out.jsonl"})};
+  Program again{command({saved}, {"--json-out", folder.file("out.jsonl")})};
   ASSERT_EQ(again.wait(), 0) << again.err();
-  std::istringstream lines{read_text(folder / "out.jsonl")};
+  std::istringstream lines{read_text(folder.file("out.jsonl"))};
   int frames = 0;
   for (std::string line; std::getline(lines, line); ++frames) {
     const auto frame = nlohmann::json::parse(line);
@@ -155,12 +154,12 @@ TEST_F(Detect, SavesAnAnnotatedVideoWithTheSourcesTimeStamps) {
 
 TEST_F(Detect, AnInterruptFinishesWhatWasReadAndSaysSo) {
   GANTRY_NEEDS_DATA("weights/yolo11n_int8_openvino");
-  Program program{command({video(kVideos[1])}, {"--json-out", folder / "out.jsonl", "--json"})};
-  ASSERT_TRUE(program.wait_for([&] { return !read_text(folder / "out.jsonl").empty(); }));
+  Program program{command({video(kVideos[1])}, {"--json-out", folder.file("out.jsonl"), "--json"})};
+  ASSERT_TRUE(program.wait_for([&] { return !read_text(folder.file("out.jsonl")).empty(); }));
   program.signal(SIGINT);
   EXPECT_EQ(program.wait(), 130);
   const auto summary = nlohmann::json::parse(program.out());
-  const auto lines = read_text(folder / "out.jsonl");
+  const auto lines = read_text(folder.file("out.jsonl"));
   EXPECT_EQ(summary.at("frames").at("published"), std::count(lines.begin(), lines.end(), '\n'));
   EXPECT_EQ(summary.at("frames").at("in_flight"), 0);
   EXPECT_EQ(lines.back(), '\n');

@@ -7,44 +7,16 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <filesystem>
 #include <fstream>
 #include <functional>
-#include <iterator>
 #include <map>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "support/temporary_folder.hpp"
+
 namespace gantry::test {
-
-/// A folder that goes away with the test.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "gantry-cli-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  [[nodiscard]] std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  [[nodiscard]] std::string write(const std::string& name, const std::string& text) const {
-    std::ofstream{path_ / name, std::ios::binary} << text;
-    return *this / name;
-  }
-
- private:
-  std::filesystem::path path_;
-};
-
-inline std::string read_text(const std::string& path) {
-  std::ifstream file{path, std::ios::binary};
-  return {std::istreambuf_iterator<char>{file}, {}};
-}
 
 class Program {
  public:
@@ -107,8 +79,8 @@ class Program {
   }
 
  private:
-  [[nodiscard]] std::string out_path() const { return folder_ / "out"; }
-  [[nodiscard]] std::string err_path() const { return folder_ / "err"; }
+  [[nodiscard]] std::string out_path() const { return folder_.file("out"); }
+  [[nodiscard]] std::string err_path() const { return folder_.file("err"); }
   static void send_to(int descriptor, const std::string& path) {
     const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
     dup2(file, descriptor);

@@ -3,10 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
-
 #include "gantry/core/errors.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace gantry::config {
 namespace {
@@ -190,8 +188,8 @@ TEST(ConfigLoader, ReadsOneCameraFromJson) {
 }
 
 TEST(ConfigLoader, SaysThatAFileIsMissingOrAFolder) {
-  const auto folder = std::filesystem::path{testing::TempDir()};
-  const auto missing = (folder / "no_such.yaml").string();
+  const test::TemporaryFolder folder;
+  const auto missing = folder.file("no_such.yaml");
   try {
     (void)load_file(missing, kEnvironment);
     FAIL();
@@ -199,10 +197,10 @@ TEST(ConfigLoader, SaysThatAFileIsMissingOrAFolder) {
     EXPECT_EQ(error.what(), missing + ": no such file, or it can't be read");
   }
   try {
-    (void)load_file(folder.string(), kEnvironment);
+    (void)load_file(folder.path().string(), kEnvironment);
     FAIL();
   } catch (const ConfigError& error) {
-    EXPECT_EQ(error.what(), folder.string() + ": is a folder; name the YAML file in it");
+    EXPECT_EQ(error.what(), folder.path().string() + ": is a folder; name the YAML file in it");
   }
 }
 

@@ -2,14 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <openvino/openvino.hpp>
 #include <openvino/opsets/opset8.hpp>
 
 #include "engine/metadata.hpp"
 #include "gantry/core/errors.hpp"
 #include "gantry/engine/factory.hpp"
+#include "support/temporary_folder.hpp"
 #include "support/test_data.hpp"
 
 namespace gantry::engine {
@@ -37,18 +36,7 @@ std::string error_of(const std::string& path, InputShape input = {}) {
 
 class ModelErrors : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::path(testing::TempDir()) /
-              ("gantry_models_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  std::string write(const std::string& name, const std::string& text) const {
-    std::ofstream(folder_ / name, std::ios::binary) << text;
-    return (folder_ / name).string();
-  }
+  std::string write(const std::string& name, const std::string& text) const { return own_.write(name, text); }
   /// An IR of one input and an output of `shape`, made of a constant.
   std::string write_ir(const std::string& name, const ov::Shape& input, const std::vector<ov::Shape>& outputs) const {
     auto parameter = std::make_shared<op::Parameter>(ov::element::f32, input);
@@ -72,7 +60,8 @@ class ModelErrors : public testing::Test {
     return path;
   }
 
-  fs::path folder_;
+  test::TemporaryFolder own_;
+  const fs::path& folder_ = own_.path();
 };
 
 TEST_F(ModelErrors, MissingFile) {
@@ -107,8 +96,7 @@ TEST_F(ModelErrors, GarbageAndTruncatedFilesAreNamed) {
   const std::string garbage = write("garbage.onnx", "this is no protobuf");
   EXPECT_EQ(error_of(garbage).rfind(garbage + start, 0), 0) << error_of(garbage);
   GANTRY_NEEDS_DATA("weights/yolo11n.onnx");
-  std::ifstream in(test_data("weights/yolo11n.onnx"), std::ios::binary);
-  std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  const std::string bytes = test::read_text(test_data("weights/yolo11n.onnx"));
   const std::string half = write("half.onnx", bytes.substr(0, bytes.size() / 2));
   EXPECT_EQ(error_of(half).rfind(half + start, 0), 0) << error_of(half);
 }

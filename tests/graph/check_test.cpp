@@ -8,12 +8,11 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "gantry/engine/graph/planner.hpp"
 #include "graph/onnx_builder.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace gantry::graph {
 namespace {
@@ -101,14 +100,9 @@ Ran gantry(const std::string& arguments) {
 
 class EngineCommands : public testing::Test {
  protected:
-  void SetUp() override {
-    file_ = std::filesystem::path(testing::TempDir()) /
-            (std::string("gantry_") + testing::UnitTest::GetInstance()->current_test_info()->name() + ".onnx");
-    std::ofstream(file_, std::ios::binary) << test::mini_yolo({}).bytes();
-  }
-  void TearDown() override { std::filesystem::remove(file_); }
-  std::string file() const { return "'" + file_.string() + "'"; }
-  std::filesystem::path file_;
+  std::string file() const { return "'" + file_ + "'"; }
+  test::TemporaryFolder folder_;
+  const std::string file_ = folder_.write("mini.onnx", test::mini_yolo({}).bytes());
 };
 
 TEST_F(EngineCommands, InspectPrintsThePlan) {

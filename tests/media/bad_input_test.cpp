@@ -181,8 +181,9 @@ TEST_F(BadInput, BrokenVideoIsCountedAndNeverThrows) {
       const Reading reading = read_all(folder_ / "broken.mkv", {}, threads);
       EXPECT_LE(reading.pts.size() + reading.lost, reading.packets) << codec;
       EXPECT_EQ(reading.stats.lost, reading.lost) << codec;
-      // VP9 decodes almost any bytes to some picture.
-      if (std::string_view(codec).find("vp9") == std::string_view::npos) {
+      // VP9 decodes almost any bytes to some picture; and with threads that each take a frame, FFmpeg may hand out a
+      // patched picture before the thread that patches it has marked it.
+      if (threads == 1 && std::string_view(codec).find("vp9") == std::string_view::npos) {
         EXPECT_GT(reading.lost + reading.stats.concealed, 0U) << codec;
       }
     }

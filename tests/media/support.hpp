@@ -13,6 +13,8 @@
 #include "gantry/core/errors.hpp"
 #include "gantry/media/decoder.hpp"
 #include "gantry/media/source_factory.hpp"
+#include "support/ffmpeg.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace gantry::media::testing {
 
@@ -26,31 +28,8 @@ inline fs::path test_data() {
 #define GANTRY_NEEDS(path) \
   if (!std::filesystem::exists(path)) GTEST_SKIP() << "needs " << (path) << " (set GANTRY_TEST_DATA)"
 
-/// A folder that goes away with the test.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (fs::temp_directory_path() / "gantry-media-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  [[nodiscard]] fs::path operator/(const std::string& name) const { return path_ / name; }
-  [[nodiscard]] const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
-/// Runs the ffmpeg program with these arguments; true where it worked. Its complaints go to the test's output.
-inline bool ffmpeg(const std::string& arguments) {
-  const std::string command = "ffmpeg -hide_banner -loglevel error -nostdin -y " + arguments;
-  return std::system(command.c_str()) == 0;
-}
+using gantry::test::ffmpeg;
+using gantry::test::TemporaryFolder;
 
 /// Runs a command and returns what it printed.
 inline std::string output_of(const std::string& command) {

@@ -2,12 +2,11 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "gantry/core/errors.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace gantry::sinks {
 namespace {
@@ -25,17 +24,6 @@ FrameResult example() {
   result.latency = {microseconds{1500}, microseconds{250}, microseconds{12'000}, microseconds{50},
                     microseconds{13'800}};
   return result;
-}
-
-std::filesystem::path fresh(const char* name) {
-  auto path = std::filesystem::path{testing::TempDir()} / name;
-  std::filesystem::remove(path);
-  return path;
-}
-
-std::string read(const std::filesystem::path& path) {
-  std::ifstream file{path, std::ios::binary};
-  return {std::istreambuf_iterator<char>{file}, {}};
 }
 
 TEST(JsonlFormat, IsTheDocumentedLine) {
@@ -72,16 +60,17 @@ TEST(JsonlFormat, IsValidJsonWhateverTheNamesAndNumbers) {
 }
 
 TEST(LineFile, ReplacesOrAppendsAndEndsABrokenLine) {
-  const auto path = fresh("lines.jsonl");
-  std::ofstream{path} << "whole\nbrok";
+  const test::TemporaryFolder folder;
+  const auto path = folder.write("lines.jsonl", "whole\nbrok");
   { ASSERT_TRUE(LineFile(path, LineFile::Mode::kAppend).write("next\n")); }
-  EXPECT_EQ(read(path), "whole\nbrok\nnext\n");
+  EXPECT_EQ(test::read_text(path), "whole\nbrok\nnext\n");
   { ASSERT_TRUE(LineFile(path, LineFile::Mode::kReplace).write("fresh\n")); }
-  EXPECT_EQ(read(path), "fresh\n");
+  EXPECT_EQ(test::read_text(path), "fresh\n");
 }
 
 TEST(LineFile, SaysWhatCannotBeWritten) {
-  const auto path = std::filesystem::path{testing::TempDir()} / "no_such_folder" / "a.jsonl";
+  const test::TemporaryFolder folder;
+  const auto path = folder / "no_such_folder/a.jsonl";
   try {
     LineFile{path, LineFile::Mode::kReplace};
     FAIL();
@@ -91,7 +80,8 @@ TEST(LineFile, SaysWhatCannotBeWritten) {
 }
 
 TEST(JsonlSink, WritesEverythingInOrderBeforeItGoes) {
-  const auto path = fresh("sink.jsonl");
+  const test::TemporaryFolder folder;
+  const auto path = folder / "sink.jsonl";
   constexpr int kResults = 500;
   {
     JsonlSink sink{path, {"person", "car"}, kResults};
@@ -124,8 +114,9 @@ TEST(JsonlSink, CountsWhatAFullDiskRefuses) {
 }
 
 TEST(JsonlSink, LetsGoOfARotatedFile) {
-  const auto path = fresh("rotated.jsonl");
-  const auto old = fresh("rotated.jsonl.1");
+  const test::TemporaryFolder folder;
+  const auto path = folder / "rotated.jsonl";
+  const auto old = folder / "rotated.jsonl.1";
   {
     JsonlSink sink{path, {}, 16};
     sink.publish(example());
@@ -134,8 +125,8 @@ TEST(JsonlSink, LetsGoOfARotatedFile) {
     sink.reopen();
     sink.publish(example());
   }
-  EXPECT_EQ(read(path), read(old));
-  EXPECT_FALSE(read(path).empty());
+  EXPECT_EQ(test::read_text(path), test::read_text(old));
+  EXPECT_FALSE(test::read_text(path).empty());
 }
 
 }  // namespace

@@ -3,11 +3,11 @@
 #include <sys/wait.h>
 
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "support/temporary_folder.hpp"
 #include "support/test_data.hpp"
 
 namespace gantry {
@@ -34,7 +34,8 @@ Ran run(const std::string& arguments) {
 }
 
 void expect_map(const char* model, double map50_95, double map50) {
-  const std::string saved = (std::filesystem::path(testing::TempDir()) / "gantry_val_results.json").string();
+  const test::TemporaryFolder folder;
+  const std::string saved = folder.file("results.json");
   const Ran ran = run("--json --data " + test_data("coco_val").string() + " --model " + test_data(model).string() +
                       " --device cpu --save-json " + saved + " 2>/dev/null");
   ASSERT_EQ(ran.exit_code, 0);
@@ -44,7 +45,6 @@ void expect_map(const char* model, double map50_95, double map50) {
   EXPECT_NEAR(score["map50"], map50, 0.002);
   EXPECT_FALSE(score["classes"].empty());
   EXPECT_GT(json::parse(std::ifstream(saved)).size(), 160);
-  std::filesystem::remove(saved);
 }
 
 TEST(Val, Float32HasTheMapOfPycocotools) {

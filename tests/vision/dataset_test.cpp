@@ -2,9 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-
 #include "gantry/vision/predictions.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace gantry::vision {
 namespace {
@@ -95,15 +94,12 @@ TEST(CocoJson, ErrorsNameTheElement) {
 class DatasetFolder : public testing::Test {
  protected:
   void SetUp() override {
-    root_ = std::filesystem::path(testing::TempDir()) /
-            ("gantry_dataset_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
-    std::filesystem::remove_all(root_);
     std::filesystem::create_directories(root_ / "images/val");
     std::filesystem::create_directories(root_ / "labels/val");
   }
-  void TearDown() override { std::filesystem::remove_all(root_); }
-  void write(const std::string& file, const std::string& text) const { std::ofstream(root_ / file) << text; }
-  std::filesystem::path root_;
+  void write(const std::string& file, const std::string& text) const { folder_.write(file, text); }
+  test::TemporaryFolder folder_;
+  const std::filesystem::path& root_ = folder_.path();
 };
 
 TEST_F(DatasetFolder, LabelsMirrorPicturesAndCocoNamesAreIds) {
