@@ -233,6 +233,7 @@ int main(int argc, char** argv) {
             sum += op.micros;
           }
           std::fprintf(report, "%9.2f us sum of kernels alone\n\n", sum);
+          std::fflush(report);
         }
       }
     }

@@ -10,17 +10,6 @@ namespace {
 
 constexpr double kRelative = 1.0 / 512, kAbsolute = 3e-3;
 
-float weight_range(int reduction) {
-  return 1.7F / std::sqrt(static_cast<float>(reduction));
-}
-
-/// Bias padded to a multiple of `multiple`.
-std::vector<float> padded_bias(const std::vector<float>& bias, int multiple) {
-  std::vector<float> out = bias;
-  out.resize(static_cast<std::size_t>(round_up(static_cast<int>(bias.size()), multiple)), 0.0F);
-  return out;
-}
-
 struct ConvCase {
   int n, h, w, cin, cout;
   bool silu, residual;

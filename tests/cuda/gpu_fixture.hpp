@@ -120,6 +120,20 @@ inline void parallel_for(int count, const std::function<void(int)>& body) {
   for (std::thread& t : threads) t.join();
 }
 
+/// Weights of a reduction this long are drawn from ± this, so that sums stay near one.
+inline float weight_range(int reduction) {
+  return 1.7F / std::sqrt(static_cast<float>(reduction));
+}
+
+/// Bias padded with zeros to a multiple of `multiple`.
+inline std::vector<float> padded_bias(const std::vector<float>& bias, int multiple) {
+  std::vector<float> out = bias;
+  out.resize((bias.size() + static_cast<std::size_t>(multiple) - 1) / static_cast<std::size_t>(multiple) *
+                 static_cast<std::size_t>(multiple),
+             0.0F);
+  return out;
+}
+
 /// Compares halves [rows][pitch], `channels` from `first` on, with floats [rows][channels]; the rest must be untouched.
 /// Reports the first difference and how many there are.
 inline void expect_rows_near(const std::vector<__half>& got, int pitch, int first, int channels,

@@ -112,15 +112,15 @@ TEST_F(OtherKernel, AttentionMatchesTheReference) {
     });
     Guarded<__half> d_in(lay_out(qkv, in_channels, pitch, 0));
     Guarded<float> d_position(position), d_bias(bias);
-    for (const bool split : {false, true}) {
+    for (const AttentionVariant& variant : attention_variants()) {
       Guarded<__half> d_out(static_cast<std::size_t>(n) * tokens * (out_channels + 8));
       AttentionArgs args;
       args.qkv = d_in.data(), args.qkv_pitch = pitch, args.out = d_out.data() + 8, args.out_pitch = out_channels + 8;
       args.n = n, args.h = h, args.w = w, args.heads = heads, args.scale = scale;
       args.position = d_position.data(), args.position_bias = d_bias.data();
-      check(launch_attention(args, split, launch_shape(), nullptr), "attention");
+      check(launch_attention(variant, args, launch_shape(), nullptr), "attention");
       expect_rows_near(d_out.download(), out_channels + 8, 8, out_channels, want, 1.0 / 256, 4e-3,
-                       "attention " + std::to_string(tokens) + (split ? " split" : ""));
+                       "attention " + std::to_string(tokens) + ", " + variant.name);
       d_out.verify("out");
     }
   }

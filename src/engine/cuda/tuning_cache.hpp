@@ -15,7 +15,7 @@ struct TuningIdentity {
 };
 
 /// Changes whenever kernels or variants change, so that old choices are not trusted.
-inline constexpr const char* kTuningEngineVersion = "1";
+inline constexpr const char* kTuningEngineVersion = "2";
 
 struct TuningChoice {
   std::string name;   ///< candidate or way

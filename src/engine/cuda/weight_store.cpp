@@ -4,6 +4,7 @@
 
 #include "engine/cuda/kernels/conv.hpp"
 #include "engine/cuda/kernels/stem.hpp"
+#include "engine/cuda/kernels/tma_conv.hpp"
 
 namespace gantry::cuda {
 
@@ -34,19 +35,37 @@ const WeightStore::Entry& WeightStore::entry(const std::string& key, Make&& make
   return found != entries_.end() ? found->second : entries_.emplace(key, make()).first->second;
 }
 
+WeightStore::Joined WeightStore::join(const Layers& layers) {
+  Joined all;
+  for (const auto& layer : layers) {
+    all.values.insert(all.values.end(), layer->values.begin(), layer->values.end());
+    all.bias.insert(all.bias.end(), layer->bias.begin(), layer->bias.end());
+  }
+  return all;
+}
+
 PackedWeights WeightStore::conv(const Layers& layers, int bn, int group, bool warpgroup) {
   std::string key = std::to_string(bn) + " " + std::to_string(group) + (warpgroup ? "w" : "m");
   for (const auto& layer : layers) key += key_of("", layer.get());
   const Entry& e = entry(key, [&] {
-    std::vector<float> values = layers.front()->values, bias = layers.front()->bias;
-    for (std::size_t i = 1; i < layers.size(); ++i) {
-      values.insert(values.end(), layers[i]->values.begin(), layers[i]->values.end());
-      bias.insert(bias.end(), layers[i]->bias.begin(), layers[i]->bias.end());
-    }
+    Joined all = join(layers);
     const graph::Weights& first = *layers.front();
-    return Entry{upload(pack_conv_weights(values.data(), static_cast<int>(bias.size()), first.kernel_h * first.kernel_w,
-                                          first.in, bn, group, warpgroup)),
-                 upload(padded(std::move(bias), bn))};
+    return Entry{upload(pack_conv_weights(all.values.data(), static_cast<int>(all.bias.size()),
+                                          first.kernel_h * first.kernel_w, first.in, bn, group, warpgroup)),
+                 upload(padded(std::move(all.bias), bn))};
+  });
+  return {e.weights.as<__half>(), e.bias.as<float>()};
+}
+
+PackedWeights WeightStore::tma_conv(const Layers& layers, int bn, int ck) {
+  std::string key = "tma " + std::to_string(bn) + " " + std::to_string(ck);
+  for (const auto& layer : layers) key += key_of("", layer.get());
+  const Entry& e = entry(key, [&] {
+    Joined all = join(layers);
+    const graph::Weights& first = *layers.front();
+    return Entry{upload(pack_tma_weights(all.values.data(), static_cast<int>(all.bias.size()), first.kernel_h, first.in,
+                                         bn, ck)),
+                 upload(padded(std::move(all.bias), bn))};
   });
   return {e.weights.as<__half>(), e.bias.as<float>()};
 }

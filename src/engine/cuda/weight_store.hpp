@@ -30,6 +30,8 @@ class WeightStore {
 
   /// One dense convolution, or several of the same input side by side; for the conv and bottleneck kernels.
   PackedWeights conv(const Layers& layers, int bn, int group, bool warpgroup);
+  /// The same for the tma_conv kernels.
+  PackedWeights tma_conv(const Layers& layers, int bn, int ck);
   PackedWeights stem(const graph::Weights& layer);
   /// Depthwise 3×3 as halves [9][channels rounded up to 32].
   PackedWeights depthwise(const graph::Weights& layer);
@@ -38,6 +40,10 @@ class WeightStore {
   [[nodiscard]] std::size_t bytes() const;
 
  private:
+  struct Joined {
+    std::vector<float> values, bias;
+  };
+  static Joined join(const Layers& layers);
   struct Entry {
     DeviceBuffer weights, bias;
   };

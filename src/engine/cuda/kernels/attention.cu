@@ -1,4 +1,7 @@
 #include "engine/cuda/kernels/attention.hpp"
+
+#include <array>
+
 #include "engine/cuda/kernels/ptx.cuh"
 
 namespace gantry::cuda {
@@ -7,8 +10,17 @@ namespace {
 
 constexpr int kKey = kAttentionKeyDim, kHead = kAttentionHeadDim, kThreads = 128;
 constexpr int kKeyStride = kKey * 2 + 16, kHeadStride = kHead * 2 + 16, kOutStride = kHead + 4;  // bytes, bytes, floats
-constexpr int kBlockTokens = 128,
-              kBlockBytes = kBlockTokens * (kKeyStride + kHeadStride);  // keys and values, two blocks
+
+/// QW: warps that share a block's queries, 16 each; the other 4 / QW split the keys. TOKENS: keys and values at a time.
+template <int QW_, int TOKENS_>
+struct Shape {
+  static constexpr int QW = QW_, KW = 4 / QW, kQueries = 16 * QW;
+  static constexpr int kRun = QW == 4 ? 64 : 32;  // keys a step
+  static constexpr int kTokens = TOKENS_, kBlockBytes = kTokens * (kKeyStride + kHeadStride);
+  static constexpr int kMergeBytes = KW * kQueries * (kOutStride + 2) * 4;
+  static constexpr int kSharedBytes = 2 * kBlockBytes > kMergeBytes ? 2 * kBlockBytes : kMergeBytes;
+  static_assert(kTokens % kRun == 0);
+};
 
 /// What: out[p] = Σ_j softmax_j(scale·q_p·k_j)·v_j + dw3x3(v)[p] + bias, a head at a time, with a running softmax
 /// In:   f16 [N,H·W,pitch], 16-byte aligned
@@ -20,18 +32,18 @@ constexpr int kBlockTokens = 128,
 /// Numerics: FP32 scores, softmax and sums; probabilities rounded to FP16 for the second product; within 4e-3 of
 ///       attention_ref
 /// Roofline: bytes = 2·(128 + 64)·heads·H·W an image, flops = 2·heads·(H·W)²·96; bound by latency at 400 tokens
-/// Rejected: scores of a whole row in shared memory (two passes more)
-template <int QW>
+/// Rejected: scores of a whole row in shared memory (two passes more); the position's weights loaded for every row (324
+///       loads a thread, more than all of the attention)
+template <class T>
 __global__ void __launch_bounds__(kThreads) attention_kernel(const __grid_constant__ AttentionArgs a) {
-  constexpr int KW = 4 / QW, kQueries = 16 * QW;
-  constexpr int kRun = QW == 4 ? 64 : 32, kTiles = kRun / 8;  // keys a step
+  constexpr int KW = T::KW, kQueries = T::kQueries, kRun = T::kRun, kTiles = kRun / 8;
+  constexpr int kBlockTokens = T::kTokens, kBlockBytes = T::kBlockBytes;
   extern __shared__ __align__(128) unsigned char shared[];
   const int tokens = a.h * a.w;
   const std::uint32_t blocks = shared_address(shared);
   // The partial sums take the place of the keys and values once those have been used.
   float* const merged = reinterpret_cast<float*>(shared);
   float* const stats = merged + KW * kQueries * kOutStride;  // [KW][kQueries][2]: maximum, sum
-  static_assert(KW * kQueries * (kOutStride + 2) * 4 <= 2 * kBlockBytes);
   const int tid = static_cast<int>(threadIdx.x), lane = tid % 32, warp = tid / 32, g = lane / 4, t = lane % 4;
   const int qw = warp / KW, kw = warp % KW;
   const int head = static_cast<int>(blockIdx.y), image = static_cast<int>(blockIdx.z);
@@ -144,10 +156,14 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(const __grid_consta
   }
   __syncthreads();
 
-  for (int v = tid; v < kQueries * (kHead / 8); v += kThreads) {
-    const int row = v / (kHead / 8), c = v % (kHead / 8) * 8, token = first + row;
-    if (token >= tokens) continue;
-    float high = -INFINITY, total = 0, out[8] = {};
+  // A thread keeps eight channels and takes every 16th row: the position's weights are loaded once for all of them.
+  constexpr int kRows = kQueries / 16;
+  const int c = tid % 8 * 8, channel = head * kHead + c;
+  float out[kRows][8];
+#pragma unroll
+  for (int i = 0; i < kRows; ++i) {
+    const int row = tid / 8 + i * 16;
+    float high = -INFINITY, total = 0, parts[8] = {};
 #pragma unroll
     for (int k = 0; k < KW; ++k) high = fmaxf(high, stats[(k * kQueries + row) * 2]);
 #pragma unroll
@@ -156,43 +172,60 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(const __grid_consta
       const float weight = exp2f(stats[at * 2] - high);  // 0 for a warp that had no keys
       total += weight * stats[at * 2 + 1];
 #pragma unroll
-      for (int e = 0; e < 8; ++e) out[e] += weight * merged[at * kOutStride + c + e];
+      for (int e = 0; e < 8; ++e) parts[e] += weight * merged[at * kOutStride + c + e];
     }
-    const int channel = head * kHead + c, y = token / a.w, x = token % a.w;
 #pragma unroll
-    for (int e = 0; e < 8; ++e) out[e] = out[e] / total + __ldg(a.position_bias + channel + e);
-#pragma unroll
-    for (int tap = 0; tap < 9; ++tap) {
-      const int py = y + tap / 3 - 1, px = x + tap % 3 - 1;
-      if (py < 0 || py >= a.h || px < 0 || px >= a.w) continue;
-      const uint4 bits =
-          *reinterpret_cast<const uint4*>(base + static_cast<long>(py * a.w + px) * a.qkv_pitch + 2 * kKey + c);
-      const std::uint32_t pairs[4] = {bits.x, bits.y, bits.z, bits.w};
-      const float* const w = a.position + tap * a.heads * kHead + channel;
-#pragma unroll
-      for (int e = 0; e < 4; ++e) {
-        const float2 value = unpack_half2(pairs[e]);
-        out[e * 2] += __ldg(w + e * 2) * value.x;
-        out[e * 2 + 1] += __ldg(w + e * 2 + 1) * value.y;
-      }
-    }
-    *reinterpret_cast<uint4*>(a.out + (static_cast<long>(image) * tokens + token) * a.out_pitch + channel) = make_uint4(
-        pack_half2(out[0], out[1]), pack_half2(out[2], out[3]), pack_half2(out[4], out[5]), pack_half2(out[6], out[7]));
+    for (int e = 0; e < 8; ++e) out[i][e] = parts[e] / total + __ldg(a.position_bias + channel + e);
   }
+#pragma unroll
+  for (int tap = 0; tap < 9; ++tap) {
+    const float4* const w = reinterpret_cast<const float4*>(a.position + tap * a.heads * kHead + channel);
+    const float4 low = __ldg(w), next = __ldg(w + 1);
+#pragma unroll
+    for (int i = 0; i < kRows; ++i) {
+      const int token = first + tid / 8 + i * 16, y = token / a.w + tap / 3 - 1, x = token % a.w + tap % 3 - 1;
+      if (token >= tokens || y < 0 || y >= a.h || x < 0 || x >= a.w) continue;
+      const uint4 bits =
+          *reinterpret_cast<const uint4*>(base + static_cast<long>(y * a.w + x) * a.qkv_pitch + 2 * kKey + c);
+      const float2 v0 = unpack_half2(bits.x), v1 = unpack_half2(bits.y), v2 = unpack_half2(bits.z),
+                   v3 = unpack_half2(bits.w);
+      float(&o)[8] = out[i];
+      o[0] += low.x * v0.x, o[1] += low.y * v0.y, o[2] += low.z * v1.x, o[3] += low.w * v1.y;
+      o[4] += next.x * v2.x, o[5] += next.y * v2.y, o[6] += next.z * v3.x, o[7] += next.w * v3.y;
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < kRows; ++i) {
+    const int token = first + tid / 8 + i * 16;
+    const float(&o)[8] = out[i];
+    if (token < tokens)
+      *reinterpret_cast<uint4*>(a.out + (static_cast<long>(image) * tokens + token) * a.out_pitch + channel) =
+          make_uint4(pack_half2(o[0], o[1]), pack_half2(o[2], o[3]), pack_half2(o[4], o[5]), pack_half2(o[6], o[7]));
+  }
+}
+
+template <class T>
+AttentionVariant variant(const char* name) {
+  return {name, T::kQueries, T::kSharedBytes, attention_kernel<T>};
 }
 
 }  // namespace
 
-cudaError_t launch_attention(const AttentionArgs& args, bool split_keys, const LaunchShape& shape,
+std::span<const AttentionVariant> attention_variants() noexcept {
+  static const std::array kVariants{variant<Shape<1, 128>>("16 queries"), variant<Shape<4, 128>>("64 queries"),
+                                    variant<Shape<4, 64>>("64 queries, less shared")};
+  return kVariants;
+}
+
+cudaError_t launch_attention(const AttentionVariant& variant, const AttentionArgs& args, const LaunchShape& shape,
                              cudaStream_t stream) {
-  const int tokens = args.h * args.w, queries = split_keys ? 16 : 64;
-  constexpr std::size_t bytes = 2 * kBlockBytes;
-  const auto kernel = split_keys ? attention_kernel<1> : attention_kernel<4>;
-  if (const cudaError_t error = allow_shared(kernel, bytes); error != cudaSuccess) return error;
-  return launch_grid(kernel, args,
-                     dim3(static_cast<unsigned>((tokens + queries - 1) / queries), static_cast<unsigned>(args.heads),
-                          static_cast<unsigned>(args.n)),
-                     kThreads, bytes, shape, stream);
+  if (const cudaError_t error = allow_shared(variant.function, variant.shared_bytes); error != cudaSuccess)
+    return error;
+  const int tiles = (args.h * args.w + variant.queries - 1) / variant.queries;
+  return launch_grid(
+      variant.function, args,
+      dim3(static_cast<unsigned>(tiles), static_cast<unsigned>(args.heads), static_cast<unsigned>(args.n)), kThreads,
+      variant.shared_bytes, shape, stream);
 }
 
 }  // namespace gantry::cuda

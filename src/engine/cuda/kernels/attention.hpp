@@ -3,6 +3,9 @@
 #include <cuda_fp16.h>
 #include <cuda_runtime_api.h>
 
+#include <cstddef>
+#include <span>
+
 #include "engine/cuda/kernels/launch.hpp"
 
 namespace gantry::cuda {
@@ -20,8 +23,18 @@ struct AttentionArgs {
 
 inline constexpr int kAttentionKeyDim = 32, kAttentionHeadDim = 64;
 
-/// `split_keys`: a block's four warps share 16 queries and split the keys (small batches) instead of each having 16
-/// queries of their own.
-cudaError_t launch_attention(const AttentionArgs& args, bool split_keys, const LaunchShape& shape, cudaStream_t stream);
+/// A block of four warps has `queries` queries: 64, a warp each 16, or 16 that all four share, splitting the keys
+/// (small batches).
+struct AttentionVariant {
+  const char* name;
+  int queries;
+  std::size_t shared_bytes;
+  void (*function)(AttentionArgs);
+};
+[[nodiscard]] std::span<const AttentionVariant> attention_variants() noexcept;
+
+/// Asynchronous on `stream`.
+cudaError_t launch_attention(const AttentionVariant& variant, const AttentionArgs& args, const LaunchShape& shape,
+                             cudaStream_t stream);
 
 }  // namespace gantry::cuda
