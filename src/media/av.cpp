@@ -1,6 +1,7 @@
 #include "media/av.hpp"
 
 #include <cmath>
+#include <cstring>
 #include <mutex>
 
 namespace gantry::media {
@@ -28,6 +29,13 @@ Orientation orientation_of([[maybe_unused]] const AVCodecParameters& parameters,
       stream != nullptr ? av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, nullptr) : nullptr;
   return side != nullptr ? orientation_of(reinterpret_cast<const std::int32_t*>(side)) : Orientation{};
 #endif
+}
+
+bool same_stream(const AVCodecParameters& a, const AVCodecParameters& b) noexcept {
+  return a.codec_id == b.codec_id && a.width == b.width && a.height == b.height && a.format == b.format &&
+         a.extradata_size == b.extradata_size &&
+         (a.extradata_size == 0 ||
+          std::memcmp(a.extradata, b.extradata, static_cast<std::size_t>(a.extradata_size)) == 0);
 }
 
 void quiet_ffmpeg_log() {

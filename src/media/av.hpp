@@ -48,6 +48,9 @@ struct NativeStream {
 /// The stream's own, upright where it names none.
 [[nodiscard]] Orientation orientation_of(const AVCodecParameters& parameters, const AVStream* stream);
 
+/// True where a decoder that was made for one can go on with the other.
+[[nodiscard]] bool same_stream(const AVCodecParameters& a, const AVCodecParameters& b) noexcept;
+
 /// Silences FFmpeg's own log, which would print URLs with their passwords. Safe to call from everywhere.
 void quiet_ffmpeg_log();
 

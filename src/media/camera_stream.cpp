@@ -88,7 +88,7 @@ class CameraStream::Impl {
 
   CameraState state() const noexcept { return state_; }
   CameraCounters counters() const noexcept {
-    return {connections_, attempts_, packets_, bytes_, concealed_, width_, height_};
+    return {connections_, attempts_, packets_, bytes_, concealed_, width_, height_, decoded_on_, decoded_there_};
   }
 
  private:
@@ -124,6 +124,8 @@ class CameraStream::Impl {
 
   std::atomic<std::uint64_t> connections_{0}, attempts_{0}, packets_{0}, bytes_{0}, concealed_{0};
   std::atomic<int> width_{0}, height_{0};
+  std::atomic<DecodePlace> decoded_on_{DecodePlace::kCpu};
+  std::atomic<DecodeReason> decoded_there_{DecodeReason::kOnlyPlace};
 
   // The camera's thread only.
   Backoff backoff_;
@@ -195,7 +197,10 @@ void CameraStream::Impl::drain() {
         break;
     }
   }
-  concealed_ = decoder_->stats().concealed;
+  const DecoderStats stats = decoder_->stats();
+  concealed_ = stats.concealed;
+  decoded_on_ = stats.place;
+  decoded_there_ = stats.reason;
 }
 
 /// One connection, or one reading of a file: from opening to the error that ends it.

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cstring>
 #include <thread>
 #include <vector>
 
@@ -9,6 +8,7 @@
 #include "media/orient.hpp"
 #include "media/picture_kind.hpp"
 #include "media/picture_pool.hpp"
+#include "media/skip_gate.hpp"
 
 namespace gantry::media {
 namespace {
@@ -46,13 +46,6 @@ std::uint64_t token_of(const AVFrame& frame) noexcept {
 #endif
 }
 
-bool same_stream(const AVCodecParameters& a, const AVCodecParameters& b) noexcept {
-  return a.codec_id == b.codec_id && a.width == b.width && a.height == b.height && a.format == b.format &&
-         a.extradata_size == b.extradata_size &&
-         (a.extradata_size == 0 ||
-          std::memcmp(a.extradata, b.extradata, static_cast<std::size_t>(a.extradata_size)) == 0);
-}
-
 class FfmpegDecoder final : public Decoder {
  public:
   explicit FfmpegDecoder(const DecoderOptions& options) : options_(options) {
@@ -68,12 +61,11 @@ class FfmpegDecoder final : public Decoder {
     if (context_ != nullptr) avcodec_send_packet(context_.get(), nullptr);
   }
   DecodeEvent receive(Frame& frame) override;
-  void set_skip(SkipLevel level) noexcept override { skip_ = level; }
+  void set_skip(SkipLevel level) noexcept override { gate_.set(level); }
   DecoderStats stats() const noexcept override { return stats_; }
 
  private:
   int thread_count(bool live) const;
-  bool left_out(const Packet& packet, PictureKind kind, Need need);
   int feed(const AVPacket& coded, std::uint64_t token);
   void mark_failed(std::uint64_t token);
   bool give_up_failed();
@@ -88,7 +80,7 @@ class FfmpegDecoder final : public Decoder {
   }
 
   DecoderOptions options_;
-  SkipLevel skip_ = SkipLevel::kNothing;
+  SkipGate gate_;
   DecoderStats stats_;
 
   AvPtr<AVCodecContext> context_;
@@ -106,8 +98,6 @@ class FfmpegDecoder final : public Decoder {
   std::uint64_t newest_ = 0;      ///< token of the packet fed last, 0 where it holds no picture
   std::vector<Pending> pending_;  ///< in order of tokens
   bool interlaced_ = false;
-  bool waits_for_key_ = false;
-  Duration resumed_at_ = Duration::min();  ///< pictures before this one refer to what was left out
 
   // Answers not yet asked for.
   int queued_lost_ = 0, queued_skipped_ = 0, queued_unwanted_ = 0;
@@ -129,8 +119,7 @@ Result<void> FfmpegDecoder::open(const StreamInfo& stream) {
   pending_.clear();
   queued_lost_ = queued_skipped_ = queued_unwanted_ = 0;
   raw_ = {};
-  waits_for_key_ = false;
-  resumed_at_ = Duration::min();
+  gate_.reset();
   interlaced_ = false;
   if (stream.codec == "raw") {
     context_.reset();
@@ -165,23 +154,9 @@ Result<void> FfmpegDecoder::open(const StreamInfo& stream) {
   return {};
 }
 
-/// Decides what can be decided before it costs anything.
-bool FfmpegDecoder::left_out(const Packet& packet, PictureKind kind, Need need) {
-  if (packet.keyframe && waits_for_key_) {
-    waits_for_key_ = false;
-    resumed_at_ = packet.pts;
-  }
-  if (skip_ == SkipLevel::kNonKey && !packet.keyframe) waits_for_key_ = true;
-  const bool broken_chain = waits_for_key_ || packet.pts < resumed_at_;
-  const bool free_to_go = need == Need::kNothing || skip_ >= SkipLevel::kNonReference;
-  if (!broken_chain && !(free_to_go && kind == PictureKind::kDisposable)) return false;
-  ++(need == Need::kNothing ? queued_unwanted_ : queued_skipped_);
-  return true;
-}
-
 void FfmpegDecoder::send(const Packet& packet, Need need) {
   if (const auto* raw = std::get_if<RawPayload>(&packet.payload)) {
-    if (need == Need::kNothing || skip_ == SkipLevel::kNonReference) {
+    if (need == Need::kNothing || gate_.level() == SkipLevel::kNonReference) {
       ++(need == Need::kNothing ? queued_unwanted_ : queued_skipped_);
       return;
     }
@@ -198,7 +173,10 @@ void FfmpegDecoder::send(const Packet& packet, Need need) {
     (void)feed(*coded, 0);  // FFmpeg may call it an error that no picture came
     return;
   }
-  if (left_out(packet, kind, need)) return;
+  if (gate_.leaves_out(packet, kind, need)) {
+    ++(need == Need::kNothing ? queued_unwanted_ : queued_skipped_);
+    return;
+  }
   const std::uint64_t token = ++last_token_;
   pending_.push_back({token, packet.pts, packet.arrived_at, coded->pts, coded->dts, need == Need::kPicture});
   if (pending_.size() > kMostPending) {

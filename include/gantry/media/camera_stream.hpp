@@ -66,6 +66,8 @@ struct CameraCounters {
   std::uint64_t bytes = 0;      ///< of coded video
   std::uint64_t concealed = 0;  ///< frames handed out with damage patched by the decoder
   int width = 0, height = 0;    ///< of the newest frame, pixels
+  DecodePlace decoded_on = DecodePlace::kCpu;
+  DecodeReason decoded_there = DecodeReason::kOnlyPlace;  ///< why there
 };
 
 /// Thread-safe except the constructor and destructor.

@@ -42,12 +42,33 @@ struct DecoderOptions {
   int threads = 0;  ///< 0: one for live streams (no added delay), all cores up to 8 for files
 };
 
+/// Where a stream is decoded.
+enum class DecodePlace : std::uint8_t { kCpu, kGpu };
+/// Why there.
+enum class DecodeReason : std::uint8_t {
+  kOnlyPlace,       ///< CPU: no card was asked
+  kShared,          ///< GPU, in a session with like cameras
+  kOwnSession,      ///< GPU, in a session of its own
+  kCodec,           ///< CPU: the card's decoders do not know the codec, profile or pixel format
+  kSize,            ///< CPU: too large or too small for them
+  kTurned,          ///< CPU: the stream asks for a rotation
+  kSessionsUsedUp,  ///< CPU: the driver gives out no more sessions
+  kMemoryUsedUp,    ///< CPU: no memory left in the card's budget
+  kSaturated,       ///< CPU: the card's decoders have all the work they can do
+  kFaults,          ///< CPU: the card failed on the stream again and again
+};
+inline constexpr int kDecodeReasonCount = 10;
+/// snake_case: "only_place", "shared", …
+[[nodiscard]] const char* to_string(DecodeReason reason) noexcept;
+
 /// Since the decoder was made.
 struct DecoderStats {
   std::uint64_t frames = 0;
   std::uint64_t lost = 0;
-  std::uint64_t concealed = 0;  ///< of `frames`: handed out with damaged areas patched by the decoder
-  std::uint64_t converted = 0;  ///< of `frames`: copied because of their pixel format or rotation
+  std::uint64_t concealed = 0;            ///< of `frames`: handed out with damaged areas patched by the decoder
+  std::uint64_t converted = 0;            ///< of `frames`: copied because of their pixel format or rotation
+  DecodePlace place = DecodePlace::kCpu;  ///< now
+  DecodeReason reason = DecodeReason::kOnlyPlace;  ///< of the last choice
 };
 
 class Decoder {
