@@ -45,7 +45,10 @@ Step StepBuilder::attention_step(int i, const graph::AttentionOp& attention) {
       attention.position->kernel_h != 3)
     throw ModelError("the attention at " + op(i).name + " has heads of " + std::to_string(attention.key_dim) + " and " +
                      std::to_string(attention.head_dim) + " channels; the CUDA kernel runs 32 and 64");
-  Step step{"attention " + std::to_string(attention.heads), {}};
+  const MapSize map = size(op(i).inputs[0]);
+  Step step{"attention " + std::to_string(attention.heads) + " " + std::to_string(map.height) + "x" +
+                std::to_string(map.width),
+            {}};
   for (const AttentionVariant& variant : attention_variants())
     step.candidates.push_back(
         {variant.name, [l = layout_, attention, &variant, i](const Binding& binding, int first, int images,

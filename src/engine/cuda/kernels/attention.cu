@@ -18,7 +18,8 @@ struct Shape {
   static constexpr int kRun = QW == 4 ? 64 : 32;  // keys a step
   static constexpr int kTokens = TOKENS_, kBlockBytes = kTokens * (kKeyStride + kHeadStride);
   static constexpr int kMergeBytes = KW * kQueries * (kOutStride + 2) * 4;
-  static constexpr int kSharedBytes = 2 * kBlockBytes > kMergeBytes ? 2 * kBlockBytes : kMergeBytes;
+  static constexpr int kWorkBytes = 2 * kBlockBytes > kMergeBytes ? 2 * kBlockBytes : kMergeBytes;
+  static constexpr int kSharedBytes = kWorkBytes + 9 * kHead * 4;
   static_assert(kTokens % kRun == 0);
 };
 
@@ -32,8 +33,8 @@ struct Shape {
 /// Numerics: FP32 scores, softmax and sums; probabilities rounded to FP16 for the second product; within 4e-3 of
 ///       attention_ref
 /// Roofline: bytes = 2·(128 + 64)·heads·H·W an image, flops = 2·heads·(H·W)²·96; bound by latency at 400 tokens
-/// Rejected: scores of a whole row in shared memory (two passes more); the position's weights loaded for every row (324
-///       loads a thread, more than all of the attention)
+/// Rejected: scores of a whole row in shared memory (two passes more); the position's neighbours behind branches (36
+///       waits for L2 one after the other, longer than all of the attention)
 template <class T>
 __global__ void __launch_bounds__(kThreads) attention_kernel(const __grid_constant__ AttentionArgs a) {
   constexpr int KW = T::KW, kQueries = T::kQueries, kRun = T::kRun, kTiles = kRun / 8;
@@ -50,6 +51,10 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(const __grid_consta
   const int first = static_cast<int>(blockIdx.x) * kQueries;
   const half* const base = a.qkv + static_cast<long>(image) * tokens * a.qkv_pitch + head * (2 * kKey + kHead);
 
+  float* const position = reinterpret_cast<float*>(shared + T::kWorkBytes);  // [9][kHead]
+  for (int v = tid; v < 9 * kHead / 4; v += kThreads)
+    copy_async_16(shared_address(position + v * 4),
+                  a.position + v / (kHead / 4) * a.heads * kHead + head * kHead + v % (kHead / 4) * 4, true);
   release_successors();
   wait_for_predecessors();
 
@@ -156,14 +161,23 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(const __grid_consta
   }
   __syncthreads();
 
-  // A thread keeps eight channels and takes every 16th row: the position's weights are loaded once for all of them.
-  constexpr int kRows = kQueries / 16;
+  // A thread keeps eight channels of every 16th row. All nine neighbours are fetched before the first is used.
   const int c = tid % 8 * 8, channel = head * kHead + c;
-  float out[kRows][8];
+  const float4 bias[2] = {__ldg(reinterpret_cast<const float4*>(a.position_bias + channel)),
+                          __ldg(reinterpret_cast<const float4*>(a.position_bias + channel) + 1)};
+  for (int row = tid / 8; row < kQueries; row += kThreads / 8) {
+    const int token = first + row, y = token / a.w, x = token % a.w;
+    if (token >= tokens) break;
+    uint4 near[9];
 #pragma unroll
-  for (int i = 0; i < kRows; ++i) {
-    const int row = tid / 8 + i * 16;
-    float high = -INFINITY, total = 0, parts[8] = {};
+    for (int tap = 0; tap < 9; ++tap) {
+      const int py = y + tap / 3 - 1, px = x + tap % 3 - 1;
+      const bool inside = py >= 0 && py < a.h && px >= 0 && px < a.w;
+      const long at = inside ? py * a.w + px : token;
+      near[tap] = *reinterpret_cast<const uint4*>(base + at * a.qkv_pitch + 2 * kKey + c);
+      if (!inside) near[tap] = make_uint4(0, 0, 0, 0);
+    }
+    float high = -INFINITY, total = 0, out[8] = {};
 #pragma unroll
     for (int k = 0; k < KW; ++k) high = fmaxf(high, stats[(k * kQueries + row) * 2]);
 #pragma unroll
@@ -172,35 +186,22 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(const __grid_consta
       const float weight = exp2f(stats[at * 2] - high);  // 0 for a warp that had no keys
       total += weight * stats[at * 2 + 1];
 #pragma unroll
-      for (int e = 0; e < 8; ++e) parts[e] += weight * merged[at * kOutStride + c + e];
+      for (int e = 0; e < 8; ++e) out[e] += weight * merged[at * kOutStride + c + e];
     }
+    const float shift[8] = {bias[0].x, bias[0].y, bias[0].z, bias[0].w, bias[1].x, bias[1].y, bias[1].z, bias[1].w};
 #pragma unroll
-    for (int e = 0; e < 8; ++e) out[i][e] = parts[e] / total + __ldg(a.position_bias + channel + e);
-  }
+    for (int e = 0; e < 8; ++e) out[e] = out[e] / total + shift[e];
 #pragma unroll
-  for (int tap = 0; tap < 9; ++tap) {
-    const float4* const w = reinterpret_cast<const float4*>(a.position + tap * a.heads * kHead + channel);
-    const float4 low = __ldg(w), next = __ldg(w + 1);
-#pragma unroll
-    for (int i = 0; i < kRows; ++i) {
-      const int token = first + tid / 8 + i * 16, y = token / a.w + tap / 3 - 1, x = token % a.w + tap % 3 - 1;
-      if (token >= tokens || y < 0 || y >= a.h || x < 0 || x >= a.w) continue;
-      const uint4 bits =
-          *reinterpret_cast<const uint4*>(base + static_cast<long>(y * a.w + x) * a.qkv_pitch + 2 * kKey + c);
-      const float2 v0 = unpack_half2(bits.x), v1 = unpack_half2(bits.y), v2 = unpack_half2(bits.z),
-                   v3 = unpack_half2(bits.w);
-      float(&o)[8] = out[i];
-      o[0] += low.x * v0.x, o[1] += low.y * v0.y, o[2] += low.z * v1.x, o[3] += low.w * v1.y;
-      o[4] += next.x * v2.x, o[5] += next.y * v2.y, o[6] += next.z * v3.x, o[7] += next.w * v3.y;
+    for (int tap = 0; tap < 9; ++tap) {
+      const float4 low = *reinterpret_cast<const float4*>(position + tap * kHead + c);
+      const float4 next = *reinterpret_cast<const float4*>(position + tap * kHead + c + 4);
+      const float2 v0 = unpack_half2(near[tap].x), v1 = unpack_half2(near[tap].y), v2 = unpack_half2(near[tap].z),
+                   v3 = unpack_half2(near[tap].w);
+      out[0] += low.x * v0.x, out[1] += low.y * v0.y, out[2] += low.z * v1.x, out[3] += low.w * v1.y;
+      out[4] += next.x * v2.x, out[5] += next.y * v2.y, out[6] += next.z * v3.x, out[7] += next.w * v3.y;
     }
-  }
-#pragma unroll
-  for (int i = 0; i < kRows; ++i) {
-    const int token = first + tid / 8 + i * 16;
-    const float(&o)[8] = out[i];
-    if (token < tokens)
-      *reinterpret_cast<uint4*>(a.out + (static_cast<long>(image) * tokens + token) * a.out_pitch + channel) =
-          make_uint4(pack_half2(o[0], o[1]), pack_half2(o[2], o[3]), pack_half2(o[4], o[5]), pack_half2(o[6], o[7]));
+    *reinterpret_cast<uint4*>(a.out + (static_cast<long>(image) * tokens + token) * a.out_pitch + channel) = make_uint4(
+        pack_half2(out[0], out[1]), pack_half2(out[2], out[3]), pack_half2(out[4], out[5]), pack_half2(out[6], out[7]));
   }
 }
 
@@ -212,8 +213,7 @@ AttentionVariant variant(const char* name) {
 }  // namespace
 
 std::span<const AttentionVariant> attention_variants() noexcept {
-  static const std::array kVariants{variant<Shape<1, 128>>("16 queries"), variant<Shape<4, 128>>("64 queries"),
-                                    variant<Shape<4, 64>>("64 queries, less shared")};
+  static const std::array kVariants{variant<Shape<1, 128>>("16 queries"), variant<Shape<4, 64>>("64 queries")};
   return kVariants;
 }
 

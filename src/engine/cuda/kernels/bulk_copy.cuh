@@ -68,33 +68,4 @@ __device__ __forceinline__ void copy_box(std::uint32_t target, const CUtensorMap
 #endif
 }
 
-/// Copies to the same place of every block of the cluster that `blocks` names, and completes there on the same barrier.
-__device__ __forceinline__ void copy_bulk_multicast(std::uint32_t target, const void* source, int bytes,
-                                                    std::uint32_t barrier, std::uint16_t blocks) {
-#if defined(GANTRY_HAVE_BULK_COPY)
-  asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, [%3], "
-      "%4;\n" ::"r"(target),
-      "l"(source), "r"(bytes), "r"(barrier), "h"(blocks)
-      : "memory");
-#endif
-}
-/// Arrives at the same barrier of block `rank` of the cluster.
-__device__ __forceinline__ void barrier_arrive_at(std::uint32_t barrier, int rank) {
-#if defined(GANTRY_HAVE_BULK_COPY)
-  asm volatile(
-      "{\n.reg .b32 remote;\n"
-      "mapa.shared::cluster.u32 remote, %0, %1;\n"
-      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n}\n" ::"r"(barrier),
-      "r"(rank)
-      : "memory");
-#endif
-}
-/// All threads of all blocks of the cluster meet here.
-__device__ __forceinline__ void cluster_sync() {
-#if defined(GANTRY_HAVE_BULK_COPY)
-  asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;\n" ::: "memory");
-#endif
-}
-
 }  // namespace gantry::cuda

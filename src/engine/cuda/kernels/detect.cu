@@ -122,10 +122,22 @@ __device__ std::uint64_t select_key(const std::uint64_t* keys, int count, int ra
         atomicAdd(histogram + (key >> shift & 0xff), 1);
     }
     __syncthreads();
-    if (threadIdx.x == 0) {
-      int digit = 255, left = rank;
-      while (left >= histogram[digit]) left -= histogram[digit--];
-      found[0] = digit, found[1] = left;
+    if (threadIdx.x < 32) {
+      // Lane l counts the eight digits below 256 - 8·l; the lane where the rank falls looks into its own.
+      const int lane = static_cast<int>(threadIdx.x);
+      int own = 0;
+      for (int d = 0; d < 8; ++d) own += histogram[255 - lane * 8 - d];
+      int above = own;
+      for (int step = 1; step < 32; step *= 2) {
+        const int other = __shfl_up_sync(0xffffffffU, above, step);
+        if (lane >= step) above += other;
+      }
+      above -= own;
+      if (rank >= above && rank < above + own) {
+        int digit = 255 - lane * 8, left = rank - above;
+        while (left >= histogram[digit]) left -= histogram[digit--];
+        found[0] = digit, found[1] = left;
+      }
     }
     __syncthreads();
     prefix |= static_cast<std::uint64_t>(found[0]) << shift;
@@ -135,37 +147,25 @@ __device__ std::uint64_t select_key(const std::uint64_t* keys, int count, int ra
   return prefix;
 }
 
-/// Puts `count` distinct keys into falling order: up to kNmsThreads of them by counting, a warp a key, how many are
-/// larger; more of them bitonically. `scratch` holds kNmsThreads keys.
-__device__ void sort_keys(std::uint64_t* keys, int count, std::uint64_t* scratch) {
+/// Moves those of `count` keys that lie in [low, high) to `sorted`, in falling order; there are at most kNmsThreads. A
+/// warp counts for a key how many are larger.
+__device__ void sort_range(const std::uint64_t* keys, int count, std::uint64_t low, std::uint64_t high,
+                           std::uint64_t* scratch, std::uint64_t* sorted, int* fill) {
   const int tid = static_cast<int>(threadIdx.x);
-  if (count <= kNmsThreads) {
-    for (int key = tid / 32; key < count; key += kNmsThreads / 32) {
-      const std::uint64_t mine = keys[key];
-      unsigned larger = 0;
-      for (int i = tid % 32; i < count; i += 32) larger += keys[i] > mine ? 1U : 0U;
-      larger = __reduce_add_sync(0xffffffffU, larger);
-      if (tid % 32 == 0) scratch[larger] = mine;
-    }
-    __syncthreads();
-    if (tid < count) keys[tid] = scratch[tid];
-    __syncthreads();
-    return;
-  }
-  int size = kNmsThreads;
-  while (size < count) size *= 2;
-  for (int i = count + tid; i < size; i += kNmsThreads) keys[i] = 0;  // sorts last
+  if (tid == 0) *fill = 0;
   __syncthreads();
-  for (int width = 2; width <= size; width *= 2)
-    for (int step = width / 2; step > 0; step /= 2) {
-      for (int i = tid; i < size / 2; i += kNmsThreads) {
-        const int low = i / step * step * 2 + i % step, high = low + step;
-        const bool falling = (low & width) == 0;
-        const std::uint64_t x = keys[low], y = keys[high];
-        if ((x < y) == falling) keys[low] = y, keys[high] = x;
-      }
-      __syncthreads();
-    }
+  for (int i = tid; i < count; i += kNmsThreads)
+    if (keys[i] >= low && keys[i] < high) scratch[atomicAdd(fill, 1)] = keys[i];
+  __syncthreads();
+  const int have = *fill;
+  for (int key = tid / 32; key < have; key += kNmsThreads / 32) {
+    const std::uint64_t mine = scratch[key];
+    unsigned larger = 0;
+    for (int i = tid % 32; i < have; i += 32) larger += scratch[i] > mine ? 1U : 0U;
+    larger = __reduce_add_sync(0xffffffffU, larger);
+    if (tid % 32 == 0) sorted[larger] = mine;
+  }
+  __syncthreads();
 }
 
 /// What: greedy NMS of each image's candidates in falling order of score, within a class unless agnostic
@@ -175,18 +175,20 @@ __device__ void sort_keys(std::uint64_t* keys, int count, std::uint64_t* scratch
 /// Bounds: the best kMaxCandidates candidates count; an exact selection, so the result never depends on timing
 /// Stream: ordered on `stream`; never synchronises or allocates
 /// Numerics: FP32; suppresses where IoU > limit, like torchvision
-/// Roofline: bound by latency. A round takes 512 candidates: each against all kept ones, then a bit matrix of who
-///           suppresses whom, then one warp walks over the survivors
+/// Roofline: bound by latency. A round takes the next 512 candidates, selected and sorted only when their turn comes:
+///           each against all kept ones, then a bit matrix of who suppresses whom, then one warp walks over the
+///           survivors
 /// Rejected: a barrier a kept box; 32 candidates a round (both several times slower at 100 objects)
 __global__ void __launch_bounds__(kNmsThreads) nms_kernel(const __grid_constant__ DetectArgs a) {
   extern __shared__ __align__(16) unsigned char shared[];
   auto* const keys = reinterpret_cast<std::uint64_t*>(shared);
-  auto* const boxes = reinterpret_cast<float4*>(keys + kMaxCandidates);
+  auto* const sorted = keys + kMaxCandidates;
+  auto* const boxes = reinterpret_cast<float4*>(sorted + kMaxCandidates);
   auto* const ids = reinterpret_cast<int*>(boxes + kMaxCandidates);
   auto* const kept = ids + kMaxCandidates;
   auto* const matrix = reinterpret_cast<unsigned*>(kept + kMaxDetections);  // [candidate of the round][word]
   constexpr int kWords = kNmsThreads / 32;
-  __shared__ int histogram[256], found[2], fill;
+  __shared__ int histogram[256], found[2], fill, kept_count;
   __shared__ unsigned alive[kWords];
   const int tid = static_cast<int>(threadIdx.x), lane = tid % 32, warp = tid / 32;
   const int image = static_cast<int>(blockIdx.x);
@@ -207,19 +209,22 @@ __global__ void __launch_bounds__(kNmsThreads) nms_kernel(const __grid_constant_
     for (int i = tid; i < count; i += kNmsThreads) keys[i] = source[i];
   }
   __syncthreads();
-  sort_keys(keys, count, reinterpret_cast<std::uint64_t*>(matrix));
-  for (int i = tid; i < count; i += kNmsThreads) {
-    const int anchor = static_cast<int>(0xffffffffU - static_cast<unsigned>(keys[i]));
-    boxes[i] = a.boxes[base + anchor];
-    ids[i] = limits.agnostic ? 0 : a.ids[base + anchor];
-  }
-  if (tid == 0) fill = 0, a.counts[image] = 0;
+  if (tid == 0) kept_count = 0, a.counts[image] = 0;
   __syncthreads();
 
   const int limit = min(limits.max_detections, kMaxDetections);
   for (int start = 0; start < count; start += kNmsThreads) {
-    const int have = fill, mine = start + tid, round = min(kNmsThreads, count - start);
+    const int have = kept_count, mine = start + tid, round = min(kNmsThreads, count - start);
     if (have >= limit) break;
+    const std::uint64_t last = start + round < count ? select_key(keys, count, start + round - 1, histogram, found) : 0;
+    sort_range(keys, count, last, start == 0 ? ~std::uint64_t{0} : sorted[start - 1],
+               reinterpret_cast<std::uint64_t*>(matrix), sorted + start, &fill);
+    if (mine < count) {
+      const int anchor = static_cast<int>(0xffffffffU - static_cast<unsigned>(sorted[mine]));
+      boxes[mine] = a.boxes[base + anchor];
+      ids[mine] = limits.agnostic ? 0 : a.ids[base + anchor];
+    }
+    __syncthreads();
     bool out = mine >= count;
     if (!out) {
       const float4 box = boxes[mine];
@@ -265,15 +270,15 @@ __global__ void __launch_bounds__(kNmsThreads) nms_kernel(const __grid_constant_
           for (; chosen != 0; chosen &= chosen - 1)
             left &= ~matrix[(w * 32 + __ffs(static_cast<int>(chosen)) - 1) * kWords + lane];
       }
-      if (lane == 0) fill = number;
+      if (lane == 0) kept_count = number;
     }
     __syncthreads();
   }
 
-  const int have = fill;
+  const int have = kept_count;
   RawDetection* const out = a.detections + static_cast<long>(image) * kMaxDetections;
   for (int i = tid; i < have; i += kNmsThreads) {
-    const std::uint64_t key = keys[kept[i]];
+    const std::uint64_t key = sorted[kept[i]];
     const int anchor = static_cast<int>(0xffffffffU - static_cast<unsigned>(key));
     const float4 box = boxes[kept[i]];
     out[i] = {box.x, box.y, box.z, box.w, __uint_as_float(static_cast<unsigned>(key >> 32)), a.ids[base + anchor]};
@@ -282,7 +287,7 @@ __global__ void __launch_bounds__(kNmsThreads) nms_kernel(const __grid_constant_
 }
 
 constexpr std::size_t kNmsShared =
-    kMaxCandidates * (8 + 16 + 4) + kMaxDetections * 4 + kNmsThreads * (kNmsThreads / 32) * 4;
+    kMaxCandidates * (8 + 8 + 16 + 4) + kMaxDetections * 4 + kNmsThreads * (kNmsThreads / 32) * 4;
 
 }  // namespace
 

@@ -12,28 +12,20 @@ struct LaunchShape {
   bool programmatic = false;  ///< programmatic dependent launch: the kernel may start before its predecessor ends
 };
 
-/// Launches `kernel(args)` with any grid, `cluster` blocks along x together. Asynchronous on `stream`.
+/// Launches `kernel(args)` with any grid. Asynchronous on `stream`.
 template <typename Args>
 cudaError_t launch_grid(void (*kernel)(Args), const Args& args, dim3 grid, int threads, std::size_t shared_bytes,
-                        const LaunchShape& shape, cudaStream_t stream, int cluster = 1) {
+                        const LaunchShape& shape, cudaStream_t stream) {
   cudaLaunchConfig_t config{};
   config.gridDim = grid;
   config.blockDim = dim3(static_cast<unsigned>(threads));
   config.dynamicSmemBytes = shared_bytes;
   config.stream = stream;
-  cudaLaunchAttribute attributes[2]{};
-  config.attrs = attributes;
-  if (shape.programmatic) {
-    cudaLaunchAttribute& attribute = attributes[config.numAttrs++];
-    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attribute.val.programmaticStreamSerializationAllowed = 1;
-  }
-  if (cluster > 1) {
-    cudaLaunchAttribute& attribute = attributes[config.numAttrs++];
-    attribute.id = cudaLaunchAttributeClusterDimension;
-    attribute.val.clusterDim.x = static_cast<unsigned>(cluster);
-    attribute.val.clusterDim.y = attribute.val.clusterDim.z = 1;
-  }
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attribute.val.programmaticStreamSerializationAllowed = 1;
+  config.attrs = &attribute;
+  config.numAttrs = shape.programmatic ? 1 : 0;
   void* arguments[] = {const_cast<Args*>(&args)};
   return cudaLaunchKernelExC(&config, reinterpret_cast<const void*>(kernel), arguments);
 }

@@ -11,7 +11,6 @@ namespace gantry::cuda {
 namespace {
 
 constexpr std::size_t kSharedOfMultiprocessor = 228 * 1024, kSharedOfBlock = 227 * 1024, kReserved = 1024;
-constexpr int kMaxSlabSlots = 8, kMaxStepSlots = 48;
 
 bool upsamples(const ConvArgs& args) {
   return std::any_of(std::begin(args.sources), std::end(args.sources),
@@ -23,6 +22,9 @@ int sources_of(const ConvArgs& args) {
   return count;
 }
 
+int steps_of(const TmaConvVariant& v, int chunks) {
+  return chunks * v.kernel * v.kernel / v.step_taps;
+}
 std::size_t tail_weight_bytes(const TmaConvVariant& v, int tail_cout) {
   return static_cast<std::size_t>((tail_cout + 15) / 16) * static_cast<std::size_t>(v.bn / 16) * 512;
 }
@@ -33,31 +35,32 @@ struct Slots {
   std::size_t bytes = 0;
 };
 std::optional<Slots> divide(const TmaConvVariant& v, int chunks, int tail_cout) {
-  const std::size_t fixed = static_cast<std::size_t>(v.bn) * sizeof(float) + v.tail_bytes +
-                            tail_weight_bytes(v, tail_cout) +
-                            (kMaxSlabSlots + kMaxStepSlots) * 2 * sizeof(std::uint64_t);
+  constexpr std::size_t kBarriers = 2 * sizeof(std::uint64_t);  // a slot
+  constexpr int kMaxSlabs = 8;
+  const std::size_t slab = v.slab_bytes + kBarriers, step = v.step_bytes + kBarriers;
+  const std::size_t fixed =
+      static_cast<std::size_t>(v.bn) * sizeof(float) + v.tail_bytes + tail_weight_bytes(v, tail_cout);
   const std::size_t limit =
       std::min(kSharedOfBlock, kSharedOfMultiprocessor / static_cast<std::size_t>(v.blocks) - kReserved);
   if (fixed >= limit) return std::nullopt;
   const std::size_t room = limit - fixed;
-  const int steps = chunks * v.kernel * v.kernel;
   const auto fit = [](std::size_t bytes, std::size_t of) { return static_cast<int>(bytes / of); };
+  const int steps = steps_of(v, chunks);
+  const auto all = static_cast<std::size_t>(steps) * step;
   Slots slots;
   // All weights stay where two slabs still fit beside them; otherwise as many steps as the slabs ahead consume.
-  const std::size_t all = static_cast<std::size_t>(steps) * v.step_bytes;
-  if (steps <= kMaxStepSlots && all + 2 * v.slab_bytes <= room) {
+  if (all + 2 * slab <= room) {
     slots.steps = steps;
-    slots.slabs = std::min(kMaxSlabSlots, fit(room - all, v.slab_bytes));
+    slots.slabs = std::min(kMaxSlabs, fit(room - all, slab));
   } else {
-    const std::size_t round = v.slab_bytes + static_cast<std::size_t>(v.kernel) * v.step_bytes;
-    slots.slabs = std::clamp(fit(room, round), 2, kMaxSlabSlots);
-    const std::size_t used = static_cast<std::size_t>(slots.slabs) * v.slab_bytes;
-    if (used + 2 * v.step_bytes > room) return std::nullopt;
-    slots.steps = std::min({kMaxStepSlots, steps - 1, fit(room - used, v.step_bytes)});
+    const std::size_t round = slab + static_cast<std::size_t>(v.kernel / v.step_taps) * step;
+    slots.slabs = std::clamp(fit(room, round), 2, kMaxSlabs);
+    const std::size_t used = static_cast<std::size_t>(slots.slabs) * slab;
+    if (used + 2 * step > room) return std::nullopt;
+    slots.steps = std::min(steps - 1, fit(room - used, step));
     if (slots.steps < 2) return std::nullopt;
   }
-  slots.bytes = static_cast<std::size_t>(slots.slabs) * v.slab_bytes +
-                static_cast<std::size_t>(slots.steps) * v.step_bytes + fixed;
+  slots.bytes = static_cast<std::size_t>(slots.slabs) * slab + static_cast<std::size_t>(slots.steps) * step + fixed;
   return slots;
 }
 
@@ -97,6 +100,11 @@ bool describe_source(const TmaConvVariant& v, const ConvArgs& a, int i, bool fla
     dims[1] = dims[3] = 2, dims[2] = w / 2, dims[4] = n * h / 2;
     strides[0] = strides[2] = 0, strides[1] = pixel, strides[3] = pixel * (w / 2);
     box[1] = box[3] = 2, box[2] = box[4] = 4;
+  } else if (v.images == 2) {
+    // Rows of two pictures in turn.
+    dims[3] = n, dims[4] = h;
+    strides[2] = pixel * w * h, strides[3] = pixel * w;
+    box[3] = 2, box[4] = 6;
   } else if (v.stride == 2) {
     dims[1] = 2, dims[2] = w / 2;  // odd and even columns
     strides[1] = pixel * 2;
@@ -155,17 +163,19 @@ cudaError_t launch_tma_conv(const TmaConvVariant& variant, const ConvArgs& args,
   TmaConvParams p{};
   p.conv = args;
   p.chunks = round_up(args.cin, variant.ck) / variant.ck;
-  p.slabs = p.chunks * variant.kernel, p.steps = p.slabs * variant.kernel;
+  p.slabs = p.chunks * variant.kernel, p.steps = steps_of(variant, p.chunks);
   const bool flat = variant.kernel == 1 && !upsamples(args);
   p.flat = flat ? 1 : 0;
   p.units_x = p.units_y = 1;
+  int units = 0;
   if (flat) {
-    p.units = (args.n * args.h * args.w + 63) / 64;
+    units = (args.n * args.h * args.w + 63) / 64;
   } else {
-    p.units_x = (args.ow + 7) / 8, p.units_y = (args.oh + 7) / 8;
-    p.units = args.n * p.units_x * p.units_y;
+    const int rows = 8 / variant.images;
+    p.units_x = (args.ow + 7) / 8, p.units_y = (args.oh + rows - 1) / rows;
+    units = (args.n + variant.images - 1) / variant.images * p.units_x * p.units_y;
   }
-  p.tiles = (p.units + variant.units - 1) / variant.units;
+  p.tiles = (units + variant.units - 1) / variant.units;
   for (int i = 0; i < sources_of(args); ++i)
     if (!describe_source(variant, args, i, flat, p.maps[i])) return cudaErrorNotSupported;
   const Slots slots = divide(variant, p.chunks, args.tail_cout).value();
@@ -173,11 +183,9 @@ cudaError_t launch_tma_conv(const TmaConvVariant& variant, const ConvArgs& args,
   p.slab_slots = slots.slabs, p.step_slots = slots.steps;
   if (const cudaError_t error = allow_shared(variant.function, slots.bytes); error != cudaSuccess) return error;
   const int columns = round_up(args.cout, variant.bn) / variant.bn;
-  const int room = std::max(1, shape.multiprocessors * variant.blocks / columns);
-  const int blocks =
-      round_up(std::min(p.tiles, std::max(variant.cluster, room / variant.cluster * variant.cluster)), variant.cluster);
+  const int blocks = std::min(p.tiles, std::max(1, shape.multiprocessors * variant.blocks / columns));
   return launch_grid(variant.function, p, dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(columns)),
-                     variant.threads, slots.bytes, shape, stream, variant.cluster);
+                     variant.threads, slots.bytes, shape, stream);
 }
 
 }  // namespace gantry::cuda

@@ -7,23 +7,29 @@
 
 namespace gantry::cuda {
 
-/// MI units a warpgroup, GROUPS warpgroups, BN output channels, CK input channels a slab.
-template <int K_, int S_, int BN_, int MI_, int GROUPS_, int CK_, int BLOCKS_, int CLUSTER_ = 1, bool TAIL_ = false>
+/// A unit is 8 / IMAGES rows of IMAGES pictures, 8 pixels each (two pictures leave less idle where maps are 20 pixels
+/// high). MI units a warpgroup, GROUPS warpgroups, BN output channels, CK input channels a slab.
+template <int K_, int S_, int BN_, int MI_, int GROUPS_, int CK_, int BLOCKS_, bool TAIL_ = false, int IMAGES_ = 1>
 struct TmaTile {
   static constexpr int K = K_, S = S_, BN = BN_, MI = MI_, CK = CK_, NI = BN / 8;
-  static constexpr int kWarps = GROUPS_ * 4, kThreads = kWarps * 32 + 64, kMinBlocks = BLOCKS_, kCluster = CLUSTER_;
+  static constexpr int kWarps = GROUPS_ * 4, kThreads = kWarps * 32 + 64, kMinBlocks = BLOCKS_;
   static constexpr int kUnits = MI * GROUPS_;
   // A row of shared memory is a pixel; eight rows, neighbours along x, are what wgmma calls a group. A column of taps
   // needs whole groups above and below: each tap is a multiple of groups away, which keeps the swizzle in phase.
   static constexpr int kRowBytes = CK * 2, kGroupBytes = 8 * kRowBytes;
-  static constexpr int kSlabRows = K == 1 ? 8 : 7 * S + K;
+  static constexpr int kImages = IMAGES_, kUnitRows = 8 / kImages;
+  static constexpr int kSlabRows = K == 1 ? 8 : ((kUnitRows - 1) * S + K) * kImages;
+  static_assert(kImages == 1 || (kImages == 2 && K == 3 && S == 1));
   static constexpr int kUnitBytes = kSlabRows * kGroupBytes, kSlabBytes = kUnits * kUnitBytes;
-  static constexpr int kStepBytes = BN * kRowBytes;
+  static constexpr int kTapBytes = BN * kRowBytes;
+  // Small taps come a column at a time: fewer barriers.
+  static constexpr bool kWholeColumns = K * kTapBytes <= 24 * 1024 && (S == 1 || CK == 32) && !TAIL_;
+  static constexpr int kStepTaps = kWholeColumns ? K : 1, kStepBytes = kStepTaps * kTapBytes;
   // With a tail the tile goes through shared memory, MI·16 rows a warp.
   static constexpr bool kTail = TAIL_;
   static constexpr int kTailStride = BN * 2 + 16, kTailBytes = kTail ? kUnits * 64 * kTailStride : 0;
   static_assert(K == 3 || (K == 1 && S == 1));
-  static_assert(MI * NI <= 32 && BN % 64 == 0);
+  static_assert(MI * NI <= 32 && BN % 32 == 0);
 };
 
 /// A place in a ring of slots and the parity of its barriers.
@@ -37,9 +43,10 @@ struct RingPlace {
 struct UnitOrigin {
   int image, y, x;
 };
+template <class T>
 __device__ __forceinline__ UnitOrigin unit_origin(const TmaConvParams& p, int unit) {
   const int x = unit % p.units_x, rest = unit / p.units_x;
-  return {rest / p.units_y, rest % p.units_y * 8, x * 8};
+  return {rest / p.units_y * T::kImages, rest % p.units_y * T::kUnitRows, x * 8};
 }
 
 /// Shared memory: slabs, steps, the tail's tile and weights, bias, then barriers: full and empty of the slabs, full and
@@ -50,15 +57,15 @@ struct TmaShared {
 
 /// One thread: brings the input, tile by tile, slab by slab.
 template <class T>
-__device__ __forceinline__ void bring_slabs(const TmaConvParams& p, const TmaShared& s, int rank) {
+__device__ __forceinline__ void bring_slabs(const TmaConvParams& p, const TmaShared& s) {
   const ConvArgs& a = p.conv;
   RingPlace at;
-  for (int tile = static_cast<int>(blockIdx.x); tile - rank < p.tiles; tile += static_cast<int>(gridDim.x)) {
+  for (int tile = static_cast<int>(blockIdx.x); tile < p.tiles; tile += static_cast<int>(gridDim.x)) {
     UnitOrigin origin[T::kUnits];
 #pragma unroll
     for (int u = 0; u < T::kUnits; ++u) {
       const int unit = tile * T::kUnits + u;
-      origin[u] = p.flat ? UnitOrigin{0, 0, unit * 64} : unit_origin(p, unit);
+      origin[u] = p.flat ? UnitOrigin{0, 0, unit * 64} : unit_origin<T>(p, unit);
     }
     for (int chunk = 0; chunk < p.chunks; ++chunk) {
       const int c0 = chunk * T::CK;
@@ -80,6 +87,8 @@ __device__ __forceinline__ void bring_slabs(const TmaConvParams& p, const TmaSha
             } else {
               copy_box(target, map, c, 0, o.x, o.y, o.image, full);
             }
+          } else if constexpr (T::kImages > 1) {
+            copy_box(target, map, c, 0, o.x + column - 1, o.image, o.y - 1, full);
           } else if constexpr (T::S == 1) {
             copy_box(target, map, c, 0, o.x + column - 1, o.y - 1, o.image, full);
           } else {
@@ -93,26 +102,19 @@ __device__ __forceinline__ void bring_slabs(const TmaConvParams& p, const TmaSha
   }
 }
 
-/// One thread: brings the weights, once where they all fit, otherwise for every tile. Blocks of a cluster bring a share
-/// each and give it to all.
+/// One thread: brings the weights, once where they all fit, otherwise for every tile.
 template <class T>
-__device__ __forceinline__ void bring_steps(const TmaConvParams& p, const TmaShared& s, int rank) {
-  constexpr int kShare = T::kStepBytes / T::kCluster;
-  const unsigned char* const weights = reinterpret_cast<const unsigned char*>(p.conv.weights) +
-                                       static_cast<long>(blockIdx.y) * p.steps * T::kStepBytes + rank * kShare;
+__device__ __forceinline__ void bring_steps(const TmaConvParams& p, const TmaShared& s) {
+  const unsigned char* const weights =
+      reinterpret_cast<const unsigned char*>(p.conv.weights) + static_cast<long>(blockIdx.y) * p.steps * T::kStepBytes;
   RingPlace at;
-  for (int tile = static_cast<int>(blockIdx.x); tile - rank < p.tiles; tile += static_cast<int>(gridDim.x)) {
+  for (int tile = static_cast<int>(blockIdx.x); tile < p.tiles; tile += static_cast<int>(gridDim.x)) {
     for (int step = 0; step < p.steps; ++step) {
       const std::uint32_t full = s.step_full + at.slot * 8;
-      const std::uint32_t target = s.steps + at.slot * T::kStepBytes + rank * kShare;
       barrier_wait(s.step_empty + at.slot * 8, at.parity ^ 1);
       barrier_expect(full, T::kStepBytes);
-      const unsigned char* const source = weights + static_cast<long>(step) * T::kStepBytes;
-      if constexpr (T::kCluster == 1) {
-        copy_bulk(target, source, kShare, full);
-      } else {
-        copy_bulk_multicast(target, source, kShare, full, (1 << T::kCluster) - 1);
-      }
+      copy_bulk(s.steps + at.slot * T::kStepBytes, weights + static_cast<long>(step) * T::kStepBytes, T::kStepBytes,
+                full);
       at.advance(p.step_slots);
     }
     if (p.steps <= p.step_slots) break;
@@ -120,15 +122,16 @@ __device__ __forceinline__ void bring_steps(const TmaConvParams& p, const TmaSha
 }
 
 /// The output pixel of row `row` (of eight) and column `column` of a unit, or -1 outside the map.
+template <class T>
 __device__ __forceinline__ long unit_pixel(const TmaConvParams& p, int unit, int row, int column) {
   const ConvArgs& a = p.conv;
   if (p.flat) {
     const long pixel = static_cast<long>(unit) * 64 + row * 8 + column;
     return pixel < static_cast<long>(a.n) * a.oh * a.ow ? pixel : -1L;
   }
-  const UnitOrigin o = unit_origin(p, unit);
-  const bool inside = unit < p.units && o.y + row < a.oh && o.x + column < a.ow;
-  return inside ? (static_cast<long>(o.image) * a.oh + o.y + row) * a.ow + o.x + column : -1L;
+  const UnitOrigin o = unit_origin<T>(p, unit);
+  const int image = o.image + row % T::kImages, y = o.y + row / T::kImages, x = o.x + column;
+  return image < a.n && y < a.oh && x < a.ow ? (static_cast<long>(image) * a.oh + y) * a.ow + x : -1L;
 }
 
 /// Bias, activation, residual, rounding and the store of a warpgroup's units.
@@ -142,7 +145,7 @@ __device__ __forceinline__ void store_units(const TmaConvParams& p, int first_un
   for (int mi = 0; mi < T::MI; ++mi) {
 #pragma unroll
     for (int upper = 0; upper < 2; ++upper) {
-      const long pixel = unit_pixel(p, first_unit + mi, member * 2 + upper, g);
+      const long pixel = unit_pixel<T>(p, first_unit + mi, member * 2 + upper, g);
       if (pixel < 0) continue;
 #pragma unroll
       for (int group = 0; group < T::BN / 32; ++group) {
@@ -188,32 +191,27 @@ __device__ __forceinline__ void store_tail_of_units(const TmaConvParams& p, cons
   for (int mi = 0; mi < T::MI; ++mi)
 #pragma unroll
     for (int upper = 0; upper < 2; ++upper)
-      pixels[mi][upper] = unit_pixel(p, first_unit + mi, warp % 4 * 2 + upper, lane / 4);
+      pixels[mi][upper] = unit_pixel<T>(p, first_unit + mi, warp % 4 * 2 + upper, lane / 4);
   multiply_tail<T::MI, T::BN, T::kTailStride>(strip, s.tail_weights, a.tail_bias, a.tail_cout, pixels, a.out,
                                               a.out_pitch);
 }
 
 /// A warpgroup: multiplies what the two rings bring and stores its units.
 template <class T>
-__device__ __forceinline__ void consume(const TmaConvParams& p, const TmaShared& s, const float* bias, int rank) {
+__device__ __forceinline__ void consume(const TmaConvParams& p, const TmaShared& s, const float* bias) {
   const int group = static_cast<int>(threadIdx.x) / 128, lane = static_cast<int>(threadIdx.x) % 32;
   const int n0 = static_cast<int>(blockIdx.y) * T::BN, stride = static_cast<int>(gridDim.x);
   const bool resident = p.steps <= p.step_slots;
-  // One arrival a warp and block that waits for the slot.
+  // One arrival a warp.
   const auto release_slab = [&](int slot) {
     if (slot >= 0 && lane == 0) barrier_arrive(s.slab_empty + slot * 8);
   };
   const auto release_step = [&](int slot) {
-    if (slot < 0 || resident) return;
-    if constexpr (T::kCluster == 1) {
-      if (lane == 0) barrier_arrive(s.step_empty + slot * 8);
-    } else {
-      if (lane < T::kCluster) barrier_arrive_at(s.step_empty + slot * 8, lane);
-    }
+    if (slot >= 0 && !resident && lane == 0) barrier_arrive(s.step_empty + slot * 8);
   };
   RingPlace slab_at, step_at;
-  for (int tile = static_cast<int>(blockIdx.x); tile - rank < p.tiles; tile += stride) {
-    if (tile - rank + stride >= p.tiles) release_successors();  // not earlier: their blocks would take room
+  for (int tile = static_cast<int>(blockIdx.x); tile < p.tiles; tile += stride) {
+    if (tile + stride >= p.tiles) release_successors();  // not earlier: their blocks would take room
     float acc[T::MI][T::NI][4] = {};
     // Products run one step behind: a slot is released when the next step's have been issued.
     int last_step = -1, last_slab = -1;
@@ -222,21 +220,25 @@ __device__ __forceinline__ void consume(const TmaConvParams& p, const TmaShared&
       const std::uint64_t rows = swizzled_descriptor<T::kRowBytes>(
           s.slabs + slab_at.slot * T::kSlabBytes + group * T::MI * T::kUnitBytes, T::S * T::kGroupBytes);
 #pragma unroll
-      for (int tap = 0; tap < T::K; ++tap) {
+      for (int step = 0; step < T::K / T::kStepTaps; ++step) {
         barrier_wait(s.step_full + step_at.slot * 8, resident ? 0 : step_at.parity);
         const std::uint64_t weights =
             swizzled_descriptor<T::kRowBytes>(s.steps + step_at.slot * T::kStepBytes, T::kGroupBytes);
         warpgroup_arrive();
 #pragma unroll
-        for (int kk = 0; kk < T::CK / 16; ++kk)
+        for (int t = 0; t < T::kStepTaps; ++t)
 #pragma unroll
-          for (int mi = 0; mi < T::MI; ++mi)
-            wgmma_shared<T::NI>(acc[mi], rows + (mi * T::kUnitBytes + tap * T::kGroupBytes + kk * 32) / 16,
-                                weights + kk * 2);
+          for (int kk = 0; kk < T::CK / 16; ++kk)
+#pragma unroll
+            for (int mi = 0; mi < T::MI; ++mi)
+              wgmma_shared<T::NI>(
+                  acc[mi],
+                  rows + (mi * T::kUnitBytes + (step * T::kStepTaps + t) * T::kImages * T::kGroupBytes + kk * 32) / 16,
+                  weights + (t * T::kTapBytes + kk * 32) / 16);
         warpgroup_commit();
         warpgroup_wait<1>();
         release_step(last_step);
-        if (tap == 0) release_slab(last_slab);
+        if (step == 0) release_slab(last_slab);
         last_step = step_at.slot;
         step_at.advance(p.step_slots);
       }
@@ -265,7 +267,7 @@ __device__ __forceinline__ void consume(const TmaConvParams& p, const TmaShared&
 ///       pitch is not written
 /// Launch: grid (blocks over tiles, cout / BN), persistent over tiles; warpgroups that multiply and two warps that
 /// copy;
-///       shared memory two rings of slots, see launch_tma_conv; sm_90a; clusters along x share weights by multicast
+///       shared memory two rings of slots, see launch_tma_conv; sm_90a
 /// Bounds: any N, H, W ≥ 1, W even at stride 2, H and W even with upsampled sources; channels multiples of 8; reads and
 ///       writes nothing outside the views
 /// Stream: ordered on `stream`; never synchronises or allocates; fit for programmatic dependent launch
@@ -274,13 +276,13 @@ __device__ __forceinline__ void consume(const TmaConvParams& p, const TmaShared&
 /// Roofline: as conv_kernel; through L2 a tile moves BM·k + BN·k² rows of 2·CK bytes for 2·BM·BN·CK·k² flops; measured
 ///       figures: bench/cuda
 /// Rejected: a box a tap (three times the reads of L2); one patch for all nine taps (a tap to the side is one row off,
-///       out of phase with the swizzle)
+///       out of phase with the swizzle); clusters of two that share the weights by multicast (never the
+///           fastest in some 400 tuned layers of n, s and m)
 template <class T>
 __global__ void __launch_bounds__(T::kThreads, T::kMinBlocks) tma_conv_kernel(const __grid_constant__ TmaConvParams p) {
 #if defined(GANTRY_HAVE_WGMMA)
   extern __shared__ __align__(1024) unsigned char shared[];
   const int tid = static_cast<int>(threadIdx.x), warp = tid / 32;
-  const int rank = T::kCluster == 1 ? 0 : static_cast<int>(blockIdx.x) % T::kCluster;
   TmaShared s;
   s.slabs = shared_address(shared);
   s.steps = s.slabs + p.slab_slots * T::kSlabBytes;
@@ -295,7 +297,7 @@ __global__ void __launch_bounds__(T::kThreads, T::kMinBlocks) tma_conv_kernel(co
     for (int i = 0; i < p.slab_slots; ++i)
       barrier_init(s.slab_full + i * 8, 1), barrier_init(s.slab_empty + i * 8, T::kWarps);
     for (int i = 0; i < p.step_slots; ++i)
-      barrier_init(s.step_full + i * 8, 1), barrier_init(s.step_empty + i * 8, T::kWarps * T::kCluster);
+      barrier_init(s.step_full + i * 8, 1), barrier_init(s.step_empty + i * 8, T::kWarps);
     barrier_publish();
   }
   if constexpr (T::kTail) {
@@ -305,28 +307,24 @@ __global__ void __launch_bounds__(T::kThreads, T::kMinBlocks) tma_conv_kernel(co
   }
   for (int i = tid; i < T::BN; i += T::kThreads) bias[i] = p.conv.bias[static_cast<int>(blockIdx.y) * T::BN + i];
   __syncthreads();
-  if constexpr (T::kCluster > 1) cluster_sync();
 
   if (warp < T::kWarps) {
     wait_for_predecessors();
-    consume<T>(p, s, bias, rank);
+    consume<T>(p, s, bias);
   } else if (tid == T::kWarps * 32) {
     wait_for_predecessors();
-    bring_slabs<T>(p, s, rank);
+    bring_slabs<T>(p, s);
   } else if (tid == T::kWarps * 32 + 32) {
-    bring_steps<T>(p, s, rank);  // constant data: runs while the kernel before still works
-  }
-  if constexpr (T::kCluster > 1) {
-    __syncwarp();
-    cluster_sync();  // nobody leaves while others write to its shared memory
+    bring_steps<T>(p, s);  // constant data: runs while the kernel before still works
   }
 #endif
 }
 
 template <class T>
 TmaConvVariant tma_conv_variant(const char* name) {
-  return {name,          T::K,        T::S,          T::BN,         T::CK,    T::kUnits,     T::kThreads,
-          T::kMinBlocks, T::kCluster, T::kSlabBytes, T::kStepBytes, T::kTail, T::kTailBytes, tma_conv_kernel<T>};
+  return {name,         T::K,          T::S,        T::BN,         T::CK,
+          T::kImages,   T::kUnits,     T::kThreads, T::kMinBlocks, T::kSlabBytes,
+          T::kStepTaps, T::kStepBytes, T::kTail,    T::kTailBytes, tma_conv_kernel<T>};
 }
 
 }  // namespace gantry::cuda

@@ -14,14 +14,14 @@ namespace gantry::cuda {
 
 struct TmaConvParams;
 
-/// One compiled kernel. A tile is `units` units of 64 output pixels (8×8, or 64 in a row where the convolution is 1×1
-/// without upsampling) by bn channels. The input comes in slabs: `ck` channels of all units as one column of taps sees
-/// them; the weights come in steps, one a tap.
+/// One compiled kernel. A tile is `units` units of 64 output pixels (8×8, or 8×4 of two pictures, or 64 in a row where
+/// the convolution is 1×1 without upsampling) by bn channels. The input comes in slabs: `ck` channels of all units as
+/// one column of taps sees them; the weights come in steps of one tap or one column of taps.
 struct TmaConvVariant {
   const char* name;
-  int kernel, stride, bn, ck, units, threads, blocks;
-  int cluster;             ///< blocks that share each step of weights
+  int kernel, stride, bn, ck, images, units, threads, blocks;
   std::size_t slab_bytes;  ///< a slot of the input's ring
+  int step_taps;           ///< of a step of weights
   std::size_t step_bytes;  ///< a slot of the weights' ring
   bool tail;               ///< a 1×1 without activation follows in the same kernel; cout is bn then
   std::size_t tail_bytes;  ///< the tile between them

@@ -5,14 +5,16 @@
 namespace gantry::cuda {
 
 std::span<const TmaConvVariant> tma_conv_variants_3x3s2() noexcept {
-  //                               K  S   BN MI warpgroups CK blocks cluster
+  //                               K  S   BN MI warpgroups CK blocks
   static const std::array kVariants{
+      tma_conv_variant<TmaTile<3, 2, 32, 2, 1, 32, 3>>("tma128x32/32"),
       tma_conv_variant<TmaTile<3, 2, 64, 2, 1, 32, 3>>("tma128x64/32"),
+      tma_conv_variant<TmaTile<3, 2, 64, 1, 1, 64, 2>>("tma64x64"),
+      tma_conv_variant<TmaTile<3, 2, 128, 1, 1, 64, 2>>("tma64x128"),
       tma_conv_variant<TmaTile<3, 2, 64, 2, 1, 64, 2>>("tma128x64"),
       tma_conv_variant<TmaTile<3, 2, 64, 2, 2, 64, 1>>("tma256x64"),
       tma_conv_variant<TmaTile<3, 2, 128, 2, 1, 64, 2>>("tma128x128"),
       tma_conv_variant<TmaTile<3, 2, 128, 2, 2, 64, 1>>("tma256x128"),
-      tma_conv_variant<TmaTile<3, 2, 128, 2, 1, 64, 2, 2>>("tma128x128c2"),
       tma_conv_variant<TmaTile<3, 2, 256, 1, 2, 64, 1>>("tma128x256"),
   };
   return kVariants;

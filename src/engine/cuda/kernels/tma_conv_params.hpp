@@ -12,7 +12,7 @@ struct TmaConvParams {
   ConvArgs conv;
   int flat;              ///< units are 64 pixels in a row of the whole batch
   int units_x, units_y;  ///< of an image, where not flat
-  int units, tiles;
+  int tiles;
   int chunks;  ///< of CK input channels
   int slabs, steps;
   int tail_bytes;              ///< of the tail's weights

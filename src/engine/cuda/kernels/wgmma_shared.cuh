@@ -28,6 +28,20 @@ template <int NI>
 __device__ __forceinline__ void wgmma_shared(float (&c)[NI][4], std::uint64_t a, std::uint64_t b);
 
 template <>
+__device__ __forceinline__ void wgmma_shared<4>(float (&c)[4][4], std::uint64_t a, std::uint64_t b) {
+#if defined(GANTRY_HAVE_WGMMA)
+  asm volatile(
+      "wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 "
+      "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15}, "
+      "%16, %17, 1, 1, 1, 0, 0;\n"
+      : "+f"(c[0][0]), "+f"(c[0][1]), "+f"(c[0][2]), "+f"(c[0][3]), "+f"(c[1][0]), "+f"(c[1][1]), "+f"(c[1][2]),
+        "+f"(c[1][3]), "+f"(c[2][0]), "+f"(c[2][1]), "+f"(c[2][2]), "+f"(c[2][3]), "+f"(c[3][0]), "+f"(c[3][1]),
+        "+f"(c[3][2]), "+f"(c[3][3])
+      : "l"(a), "l"(b));
+#endif
+}
+
+template <>
 __device__ __forceinline__ void wgmma_shared<8>(float (&c)[8][4], std::uint64_t a, std::uint64_t b) {
 #if defined(GANTRY_HAVE_WGMMA)
   asm volatile(
