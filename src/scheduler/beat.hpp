@@ -71,15 +71,16 @@ class Beat {
   static constexpr double kJitterGain = 0.1;
   static constexpr double kSteady = 0.2;  // of the period; with more mean jitter there is no beat to rely on
   static constexpr double kAstray = 0.3;
-  static constexpr double kExtremeDecay = 0.998;  // an arrival
-  static constexpr double kMargin = 1.15;         // on the extremes seen so far
+  static constexpr double kExtremeDecay = 0.9995;  // an arrival
+  static constexpr double kMargin = 1.3;           // on the extremes seen so far
+  static constexpr double kFirstExtreme = 0.1;     // of the period, before anything has been seen
   static constexpr Ns kLeastMargin = 250'000;
 
   void lock(Ns now) noexcept {
     seen_ = 1;
     astray_ = 0;
     next_ = now + static_cast<Ns>(period_ns_);
-    early_ns_ = late_ns_ = 0.05 * period_ns_;
+    early_ns_ = late_ns_ = kFirstExtreme * period_ns_;
   }
 
   double period_ns_ = 0;

@@ -34,7 +34,7 @@ std::string_view to_string(CircuitBreaker::State state) noexcept {
 }
 
 void CircuitBreaker::clear_window() noexcept {
-  window_ = 0;
+  failed_ = late_ = 0;
   window_size_ = 0;
   errors_in_a_row_ = 0;
 }
@@ -50,15 +50,16 @@ void CircuitBreaker::open(BreakerReason reason, TimePoint now) noexcept {
   clear_window();
 }
 
-void CircuitBreaker::on_batch(BatchStatus status, TimePoint now) noexcept {
+void CircuitBreaker::on_batch(BatchStatus status, bool late, TimePoint now) noexcept {
   const bool failed = status != BatchStatus::kOk;
-  const auto why = status == BatchStatus::kTimeout ? BreakerReason::kTimeouts : BreakerReason::kErrors;
+  late = late && !failed;
+  const auto why_failed = status == BatchStatus::kTimeout ? BreakerReason::kTimeouts : BreakerReason::kErrors;
   switch (state_) {
     case State::kOpen:
       return;  // a batch from before it opened
     case State::kHalfOpen:
-      if (failed) {
-        open(why, now);
+      if (failed || late) {
+        open(failed ? why_failed : BreakerReason::kDeadlineMisses, now);
       } else if (++trials_ >= kTrials) {
         state_ = State::kClosed;
         closed_at_ = now;
@@ -66,12 +67,18 @@ void CircuitBreaker::on_batch(BatchStatus status, TimePoint now) noexcept {
       }
       return;
     case State::kClosed:
-      window_ = ((window_ << 1U) | (failed ? 1U : 0U)) & ((1U << kWindow) - 1);
+      constexpr std::uint32_t kMask = (1U << kWindow) - 1;
+      failed_ = ((failed_ << 1U) | (failed ? 1U : 0U)) & kMask;
+      late_ = ((late_ << 1U) | (late ? 1U : 0U)) & kMask;
       window_size_ = std::min(window_size_ + 1, kWindow);
       errors_in_a_row_ = failed ? errors_in_a_row_ + 1 : 0;
-      const bool many = window_size_ == kWindow && std::popcount(window_) >= kErrorShare * kWindow;
+      const bool full = window_size_ == kWindow;
       // A batch that never came back still holds its place: one is enough.
-      if (status == BatchStatus::kTimeout || errors_in_a_row_ >= kErrorsInARow || many) open(why, now);
+      if (status == BatchStatus::kTimeout || errors_in_a_row_ >= kErrorsInARow ||
+          (full && std::popcount(failed_) >= kErrorShare * kWindow))
+        open(why_failed, now);
+      else if (full && std::popcount(late_) >= kLateShare * kWindow)
+        open(BreakerReason::kDeadlineMisses, now);
       return;
   }
 }

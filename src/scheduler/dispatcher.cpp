@@ -48,6 +48,12 @@ class Dispatcher::Impl final : public DispatchCore::Client {
     return static_cast<ShapeId>(shapes_.size() - 1);
   }
 
+  engine::InputShape input_shape(ShapeId shape) {
+    const std::lock_guard lock(mutex_);
+    GANTRY_EXPECTS(shape < shapes_.size(), "ask for the input of a shape that shape_id() gave");
+    return shapes_[shape].shape;
+  }
+
   void submit(Frame&& frame, ShapeId shape, const engine::DetectOptions* options) {
     GANTRY_EXPECTS(options != nullptr, "a frame needs its detection options");
     DispatchCore::Item item;
@@ -197,6 +203,9 @@ void Dispatcher::set_backend(DeviceId device, ModelId model, engine::Backend& ba
 }
 ShapeId Dispatcher::shape_id(ModelId model, engine::InputShape shape) {
   return impl_->shape_id(model, shape);
+}
+engine::InputShape Dispatcher::input_shape(ShapeId shape) const {
+  return impl_->input_shape(shape);
 }
 void Dispatcher::set_device_state(DeviceId device, DeviceState state) {
   impl_->core().with_policy([&](Policy& policy, TimePoint now) { policy.on_device_state(device, state, now); });

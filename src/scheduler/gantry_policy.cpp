@@ -129,7 +129,6 @@ int GantryPolicy::Impl::effective_class(const Camera& camera, Priority priority,
   // Ageing: who went without for long is raised, up to urgent.
   const Ns unserved = now - camera.last_served;
   const auto steps = static_cast<int>(std::min<Ns>(unserved / config_.ageing.count(), 2));
-  constexpr int kUrgent = static_cast<int>(Priority::kUrgent);
   return cls <= kUrgent ? cls : std::max(kUrgent, cls - steps);
 }
 
@@ -148,8 +147,10 @@ void GantryPolicy::Impl::on_arrival(const Arrival& arrival, Ns now) {
   }
   learn_arrival(*camera, arrival, now);
   const int cls = effective_class(*camera, arrival.priority, now);
+  if (load_.poll(to_time(now))) plan_load();
   load_.on_arrivals(1, to_time(now));
-  if (shed_by_ladder(*camera, cls)) {
+  if (cls == kBackground) background_load_.on_arrivals(1, to_time(now));
+  if (shed_by_ladder(*camera, cls) || shed_early(*camera, cls)) {
     drops_.push_back({arrival.frame, Outcome::kShed});
     return;
   }
@@ -170,8 +171,13 @@ void GantryPolicy::Impl::on_arrival(const Arrival& arrival, Ns now) {
   const bool pinned = camera->spec.pinned;
   const auto deadline = static_cast<double>(to_ns(arrival.deadline));
   const bool home_runs_it = target != kNoDevice && latency_.knows(target, arrival.shape);
-  if (!pinned && (!home_runs_it || !devices_[target].takes_work() ||
-                  predicted_finish(devices_[target], arrival.shape, cls, now) > deadline)) {
+  // A home that was slow gets this one to show whether it still is; never an urgent one.
+  const bool to_probe = home_runs_it && cls > kUrgent && devices_[target].waiting == 0 &&
+                        probe_due(devices_[target], now) && devices_[target].takes_work() &&
+                        static_cast<double>(now) + latency_.profiled_ns(target, arrival.shape, 1) < deadline;
+  if (!pinned && !to_probe &&
+      (!home_runs_it || !devices_[target].takes_work() ||
+       predicted_finish(devices_[target], arrival.shape, cls, now) > deadline)) {
     // Home would be late: whoever finishes first takes it, if that is in time or home cannot run it at all.
     double finish = 0;
     const DeviceId other = best_device(arrival.shape, cls, now, target, &finish);
@@ -260,8 +266,8 @@ void GantryPolicy::Impl::on_completion(const Completion& completion, Ns now) {
   device.dirty = true;
   if (!batch->lost) {
     const auto before = device.breaker.state();
-    device.breaker.on_batch(completion.status, to_time(now));
     const auto late = std::count_if(batch->deadlines.begin(), batch->deadlines.end(), [&](Ns d) { return d < now; });
+    device.breaker.on_batch(completion.status, 2 * late > batch->size, to_time(now));
     ladder_.on_batch(completion.status, batch->size, static_cast<int>(late), to_time(now));
     if (completion.status == BatchStatus::kOk)
       latency_.observe(completion.device, batch->shape, batch->size, static_cast<double>(now - batch->started));
@@ -297,11 +303,21 @@ void GantryPolicy::Impl::on_memory(DeviceId id, double used, Ns now) {
 /// What the degrade ladder gives up on arrival.
 bool GantryPolicy::Impl::shed_by_ladder(Camera& camera, int cls) const {
   const int step = ladder_.step();
-  if (step == DegradeLadder::kNone || cls <= static_cast<int>(Priority::kUrgent)) return false;
-  if (step >= DegradeLadder::kOpen || cls == static_cast<int>(Priority::kBackground)) return true;
+  if (step == DegradeLadder::kNone || cls <= kUrgent) return false;
+  if (step >= DegradeLadder::kOpen || cls == kBackground) return true;
   if (step < DegradeLadder::kLowerRate) return false;
   camera.skip_next = !camera.skip_next;
   return !camera.skip_next;
+}
+
+/// The part of the background that the forecast has no room for, evenly of each camera, before it takes a place or
+/// device time. Classes above are not touched: who of them loses is decided fairly when a batch is made.
+bool GantryPolicy::Impl::shed_early(Camera& camera, int cls) const {
+  if (early_shed_ <= 0 || cls != kBackground) return false;
+  camera.shed_due += early_shed_;
+  if (camera.shed_due < 1) return false;
+  camera.shed_due -= 1;
+  return true;
 }
 
 void GantryPolicy::Impl::on_device_state(DeviceId id, DeviceState state, Ns now) {

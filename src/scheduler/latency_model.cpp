@@ -169,6 +169,12 @@ void LatencyModel::observe(DeviceId device, ShapeId shape, int batch, double act
   c.spread += kSpreadGain * (deviation - c.spread);
 }
 
+void LatencyModel::forget_slowdown(DeviceId device) noexcept {
+  if (device >= devices_.size()) return;
+  devices_[device].slowdown = 1;
+  devices_[device].seen = 0;
+}
+
 double LatencyModel::slowdown(DeviceId device) const noexcept {
   return device < devices_.size() ? devices_[device].slowdown : 1;
 }

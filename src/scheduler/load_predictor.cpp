@@ -48,11 +48,11 @@ void LoadPredictor::set_wall_time(WallTime wall, TimePoint now) noexcept {
   wall_known_ = true;
 }
 
-void LoadPredictor::poll(TimePoint now) noexcept {
+bool LoadPredictor::poll(TimePoint now) noexcept {
   if (!started_) {
     started_ = true;
     second_end_ = now + kTick;
-    return;
+    return false;
   }
   // Nothing was called for over a minute: that was no demand, but not worth replaying second by second.
   if (now - second_end_ > 60 * kTick) {
@@ -60,7 +60,9 @@ void LoadPredictor::poll(TimePoint now) noexcept {
     in_second_ = 0;
     second_end_ = now;
   }
+  const bool over = now >= second_end_;
   for (; now >= second_end_; second_end_ += kTick) close_second();
+  return over;
 }
 
 void LoadPredictor::close_second() noexcept {
@@ -112,6 +114,20 @@ double LoadPredictor::demand_fps(Duration ahead) const noexcept {
     if (there >= 0 && seconds > 600) return there;
   }
   return std::max(0.0, level_ + damped);
+}
+
+std::optional<LoadPredictor::Peak> LoadPredictor::peak(Duration within) const noexcept {
+  if (!wall_known_) return std::nullopt;
+  constexpr auto kQuarter = std::chrono::seconds{kSecondsADay / kBinsADay};
+  const auto into = std::chrono::seconds{wall_at(second_end_).second_of_day} % kQuarter;
+  std::optional<Peak> best;
+  for (Duration ahead = kQuarter - into; ahead <= within; ahead += kQuarter) {
+    const WallTime at = wall_at(second_end_ + ahead);
+    if (profile_fps(at) < 0) continue;
+    const double fps = demand_fps(ahead);
+    if (!best || fps > best->fps) best = Peak{fps, at};
+  }
+  return best;
 }
 
 std::string LoadPredictor::save() const {

@@ -63,6 +63,34 @@ double GantryPolicy::Impl::capacity_fps(const Device& device) const {
   return seconds > 0 ? static_cast<double>(device.shapes.size()) * device.spec.concurrent_batches / seconds : 0;
 }
 
+double GantryPolicy::Impl::capacity_fps() const {
+  double sum = 0;
+  for (const Device& device : devices_)
+    if (device.takes_work()) sum += capacity_fps(device);
+  return sum;
+}
+
+/// The smallest batch with which the device keeps up with `growth` times what its cameras send, in its slowest shape.
+int GantryPolicy::Impl::batch_for(const Device& device, double growth) const {
+  int needed = 0;
+  const double fps = device.demand_fps * growth / device.spec.concurrent_batches;
+  for (const ShapeId shape : device.shapes) {
+    int batch = 1;
+    while (batch < device.spec.max_batch && batch * 1e9 < fps * latency_.mean_ns(device.spec.id, shape, batch)) ++batch;
+    needed = std::max(needed, batch);
+  }
+  return needed;
+}
+
+/// Once a second: what part of the background will find no room in the next one.
+void GantryPolicy::Impl::plan_load() {
+  background_load_.poll(to_time(now_));
+  const double capacity = capacity_fps();
+  const double background = background_load_.demand_fps(LoadPredictor::kTick);
+  const double excess = load_.demand_fps(LoadPredictor::kTick) - capacity;
+  early_shed_ = capacity > 0 && background > 0 ? std::clamp(excess / background, 0.0, 1.0) : 0;
+}
+
 /// The configured home while it works; otherwise the device that would be least loaded with this camera on it.
 DeviceId GantryPolicy::Impl::pick_home(const Camera& camera) const {
   const DeviceId wish = camera.spec.home;
@@ -152,11 +180,12 @@ DeviceId GantryPolicy::Impl::home_of(CameraId id) const {
   return found == camera_index_.end() ? kNoDevice : cameras_[found->second].home;
 }
 
-/// An idle device takes from the one that is furthest behind: with more waiting than its next batch holds, or whose
-/// frames would be late.
-Device* GantryPolicy::Impl::to_help(const Device& helper, Ns now) {
+/// A device that has time takes from the one that is furthest behind: with more waiting than its next batch holds, or
+/// whose frames would be late; and further behind than it is itself, by what its own frames need.
+Device* GantryPolicy::Impl::to_help(const Device& helper, Ns now, double own_ns) {
+  if (own_ns == kEndless) return nullptr;
   Device* neediest = nullptr;
-  double worst = 0;
+  double worst = own_ns;
   for (Device& device : devices_) {
     if (device.spec.id == helper.spec.id || device.waiting == 0) continue;
     if (device.takes_work() && device.has_room()) continue;
@@ -181,7 +210,7 @@ Device* GantryPolicy::Impl::to_help(const Device& helper, Ns now) {
       delay = std::max(delay,
                        static_cast<double>(free - now) + count * latency_.mean_ns(device.spec.id, shape, full) / full);
     }
-    if (needs_help && (neediest == nullptr || delay > worst)) neediest = &device, worst = delay;
+    if (needs_help && (delay > worst || (neediest == nullptr && own_ns == 0))) neediest = &device, worst = delay;
   }
   return neediest;
 }
@@ -215,8 +244,15 @@ void GantryPolicy::Impl::report(PolicyReport& out, Ns now) const {
     entry.running = device.running_count;
     entry.breaker = to_string(device.breaker.state());
     entry.breaker_reason = to_string(device.breaker.reason());
+    entry.batch_now = batch_for(device, 1);
+    entry.batch_5min = batch_for(device, out.demand_now_fps > 0 ? out.demand_5min_fps / out.demand_now_fps : 1);
     out.devices.push_back(entry);
-    if (device.takes_work()) out.capacity_fps += capacity_fps(device);
+  }
+  out.capacity_fps = capacity_fps();
+  out.early_shed = early_shed_;
+  if (const auto peak = load_.peak(std::chrono::hours{24})) {
+    out.demand_peak_fps = peak->fps;
+    out.peak_at = peak->at;
   }
   out.headroom = out.capacity_fps > 0 ? 1 - out.demand_5min_fps / out.capacity_fps : 0;
 }

@@ -1,6 +1,6 @@
 #pragma once
-// GantryPolicy's inside. Events: gantry_policy.cpp. Which batch, and whether now: batch_choice.cpp. Which device:
-// placement.cpp.
+// GantryPolicy's inside. Events: gantry_policy.cpp. One decision: decide.cpp, which asks batch_choice.cpp for shape,
+// size and time, and frame_choice.cpp for the frames. Which device: placement.cpp.
 #include <unordered_map>
 #include <vector>
 
@@ -49,28 +49,37 @@ class GantryPolicy::Impl {
   void drop(FrameIndex index, Outcome reason);
   void forget(FrameIndex index);
   [[nodiscard]] bool shed_by_ladder(Camera& camera, int cls) const;
+  [[nodiscard]] bool shed_early(Camera& camera, int cls) const;
   void breaker_changed(Device& device, CircuitBreaker::State before, Ns now);
   [[nodiscard]] int slot_depth(const Camera& camera) const;
   void prepare_lanes(Device& device, ShapeId shape);
 
-  // -- batches (batch_choice.cpp)
+  // -- one decision (decide.cpp)
   bool evaluate(Device& device, Ns now);
   bool probe(Device& device, Ns now);
+  [[nodiscard]] bool probe_due(const Device& device, Ns now) const;
   void drop_expired(Device& device, Ns now);
   void drop_unreachable(Device& device, Ns now);
   Choice choose(Device& device, Ns now, Ns& wait_until);
+  [[nodiscard]] double patience_ns(const Device& device, Ns now) const;
   bool help(Device& helper, Device& other, Ns now);
+  void launch(Device& runner, ShapeId shape, Ns now);
+
+  // -- shape, size and time of a batch (batch_choice.cpp)
   [[nodiscard]] ShapeId choose_shape(const Device& runner, const Device& source, int cls, Ns now) const;
   [[nodiscard]] int batch_cap(Device& runner, ShapeId shape, Ns now);
+  [[nodiscard]] double random_urgent_fps(const Device& device, Ns now) const;
+  [[nodiscard]] bool expects_urgent(const Device& device, Ns now) const;
   [[nodiscard]] double urgent_limit_ns(const Device& runner, ShapeId shape, Ns now);
+  [[nodiscard]] Ns worth_waiting(Device& runner, ShapeId shape, int cap, Ns now);
+  [[nodiscard]] double time_ns(const Device& device, ShapeId shape, int batch) const;
+
+  // -- its frames (frame_choice.cpp)
   void pick(Device& device, ShapeId shape, int cls, int cap, Ns now);
   [[nodiscard]] bool overloaded(const Device& device, ShapeId shape, int cls, int cap, int must, Ns now) const;
-  void pick_fair(const Lane& lane, int want, Ns not_before, bool movable);
+  void pick_fair(const Lane& lane, int want, Ns not_before, bool movable, double about_equal);
   void pick_tight(const Device& runner, const Lane& lane, ShapeId shape, int cap, bool overloaded, Ns now);
   void fill(const Device& runner, Device& source, ShapeId shape, int cls, int from_cls, int cap, Ns now);
-  [[nodiscard]] Ns worth_waiting(Device& runner, ShapeId shape, int cap, Ns now);
-  void launch(Device& runner, ShapeId shape, Ns now);
-  [[nodiscard]] double time_ns(const Device& device, ShapeId shape, int batch) const;
   [[nodiscard]] double fair_unit(Ns now);
 
   // -- devices (placement.cpp)
@@ -78,20 +87,29 @@ class GantryPolicy::Impl {
   [[nodiscard]] double predicted_finish(const Device& device, ShapeId shape, int cls, Ns now) const;
   [[nodiscard]] DeviceId best_device(ShapeId shape, int cls, Ns now, DeviceId except, double* finish) const;
   [[nodiscard]] double capacity_fps(const Device& device) const;
+  [[nodiscard]] double capacity_fps() const;
+  [[nodiscard]] int batch_for(const Device& device, double growth) const;
+  void plan_load();
   [[nodiscard]] DeviceId pick_home(const Camera& camera) const;
   void set_home(Camera& camera, DeviceId home, Ns now);
   void move_away(Device& device, Ns now);
   void rehome_strays(Ns now);
-  Device* to_help(const Device& helper, Ns now);
+  Device* to_help(const Device& helper, Ns now, double own_ns);
   void wake_helper(const Device& busy, ShapeId shape);
+
+  static constexpr Ns kLosingHold = 250'000'000;  // how long after the last lost frame more are taken to be lost
+  static constexpr double kRandomMemory = 5e9;    // ns over which urgent frames of other cameras are counted
+
+  static constexpr double kEndless = std::numeric_limits<double>::infinity();
 
   PolicyConfig config_;
   LatencyModel latency_;
   LoadPredictor load_;
+  LoadPredictor background_load_;  // of it, without a time of day
+  double early_shed_ = 0;          // share of the background that will not fit anyway
   DegradeLadder ladder_;
   FramePool frames_;
   std::vector<Camera> cameras_;
-  static constexpr double kRandomMemory = 5e9;  // ns over which urgent frames of other cameras are counted
   std::vector<CameraIndex> free_cameras_;
   std::unordered_map<CameraId, CameraIndex> camera_index_;
   std::vector<Device> devices_;

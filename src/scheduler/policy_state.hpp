@@ -17,6 +17,8 @@ namespace gantry::scheduler {
 
 using FrameIndex = std::uint32_t;
 using CameraIndex = std::uint32_t;
+inline constexpr int kUrgent = static_cast<int>(Priority::kUrgent);
+inline constexpr int kBackground = static_cast<int>(Priority::kBackground);
 inline constexpr std::uint32_t kNil = std::numeric_limits<std::uint32_t>::max();
 
 [[nodiscard]] inline Ns to_ns(TimePoint t) noexcept {
@@ -116,6 +118,7 @@ struct Camera {
   std::uint32_t mark = 0;  // scratch of one decision
   int marked = 0;
   bool skip_next = false;  // while normal cameras run at half their rate
+  double shed_due = 0;     // background frames owed to early shedding
 };
 
 struct RunningBatch {

@@ -6,6 +6,7 @@
 #include <set>
 #include <thread>
 
+#include "gantry/scheduler/breaker.hpp"
 #include "gantry/scheduler/gantry_policy.hpp"
 #include "scheduler/sleeping_backend.hpp"
 
@@ -176,6 +177,31 @@ TEST_F(DispatcherTest, AFaultyBatchCostsOnlyItself) {
   expect_exact_books();
 }
 
+TEST_F(DispatcherTest, ABackEndThatGoesOnFailingTripsItsBreakerAndComesBack) {
+  for (const Fault fault : {Fault::kThrow, Fault::kError, Fault::kTooFew}) {
+    make({});
+    dispatcher_->start();
+    const int before = total();
+    for (int i = 0; i < CircuitBreaker::kErrorsInARow; ++i) {
+      backend_->fail_next(fault);
+      submit(0);
+      wait_for(submitted_);
+    }
+    // The batch's end is told before the policy hears of it.
+    const auto open = [&] { return dispatcher_->report().devices[0].breaker == "open"; };
+    for (int i = 0; i < 500 && !open(); ++i) std::this_thread::sleep_for(milliseconds{1});
+    EXPECT_TRUE(open());
+    EXPECT_EQ(dispatcher_->report().devices[0].breaker_reason, "errors");
+    EXPECT_EQ(total() - before, CircuitBreaker::kErrorsInARow);
+    for (int i = 0; i < CircuitBreaker::kTrials + 1; ++i) submit(1);
+    wait_for(submitted_);  // once it tries again
+    dispatcher_->stop();
+    EXPECT_EQ(dispatcher_->report().devices[0].breaker, "closed");
+  }
+  EXPECT_EQ(count(Outcome::kEngineError), 3 * CircuitBreaker::kErrorsInARow);
+  EXPECT_EQ(count(Outcome::kPublished), 3 * (CircuitBreaker::kTrials + 1));
+}
+
 TEST_F(DispatcherTest, ABatchThatNeverReturnsIsGivenUpAndItsPlaceComesBackWithTheAnswer) {
   DispatcherConfig config;
   config.watchdog_min = milliseconds{200};
@@ -186,6 +212,8 @@ TEST_F(DispatcherTest, ABatchThatNeverReturnsIsGivenUpAndItsPlaceComesBackWithTh
   wait_for(1);
   EXPECT_EQ(count(Outcome::kEngineError), 1);
   EXPECT_EQ(dispatcher_->metrics().devices[0].timeouts, 1U);
+  EXPECT_EQ(dispatcher_->report().devices[0].breaker, "open");
+  EXPECT_EQ(dispatcher_->report().devices[0].breaker_reason, "timeouts");
   submit(1);
   std::this_thread::sleep_for(milliseconds{50});
   EXPECT_EQ(total(), 1) << "the device's only place is still taken";

@@ -90,16 +90,16 @@ TEST_F(LatencyModelTest, RefusesProfilesThatMakeNoSense) {
 TEST(CircuitBreaker, OpensOnErrorsInARowTriesAndCloses) {
   CircuitBreaker breaker;
   TimePoint now{};
-  for (int i = 0; i < CircuitBreaker::kErrorsInARow; ++i) breaker.on_batch(BatchStatus::kError, now);
+  for (int i = 0; i < CircuitBreaker::kErrorsInARow; ++i) breaker.on_batch(BatchStatus::kError, false, now);
   EXPECT_EQ(breaker.state(), CircuitBreaker::State::kOpen);
   EXPECT_EQ(breaker.reason(), BreakerReason::kErrors);
   EXPECT_FALSE(breaker.poll(now + milliseconds{999}));
   EXPECT_TRUE(breaker.poll(now + milliseconds{1000}));
   EXPECT_EQ(breaker.state(), CircuitBreaker::State::kHalfOpen);
   now += seconds{1};
-  breaker.on_batch(BatchStatus::kOk, now);
+  breaker.on_batch(BatchStatus::kOk, false, now);
   EXPECT_EQ(breaker.state(), CircuitBreaker::State::kHalfOpen);
-  breaker.on_batch(BatchStatus::kOk, now);
+  breaker.on_batch(BatchStatus::kOk, false, now);
   EXPECT_EQ(breaker.state(), CircuitBreaker::State::kClosed);
 }
 
@@ -108,13 +108,29 @@ TEST(CircuitBreaker, OneTimeoutOpensAndARelapseHoldsLonger) {
   TimePoint now{};
   Duration expected = seconds{1};
   for (int i = 0; i < 7; ++i) {
-    breaker.on_batch(BatchStatus::kTimeout, now);
+    breaker.on_batch(BatchStatus::kTimeout, false, now);
     EXPECT_EQ(breaker.reason(), BreakerReason::kTimeouts);
     EXPECT_EQ(breaker.next_change(), now + expected);
     now = breaker.next_change();
     breaker.poll(now);
     expected = std::min<Duration>(expected * 2, CircuitBreaker::kLongestHold);
   }
+}
+
+TEST(CircuitBreaker, OpensWhereNearlyEveryAnswerComesLateInSpiteOfWhatWasLearned) {
+  CircuitBreaker breaker;
+  TimePoint now{};
+  for (int i = 0; i < 10 * CircuitBreaker::kWindow; ++i) breaker.on_batch(BatchStatus::kOk, i % 4 != 0, now);
+  EXPECT_EQ(breaker.state(), CircuitBreaker::State::kClosed) << "a quarter in time is worth having";
+  for (int i = 0; i < CircuitBreaker::kWindow; ++i) breaker.on_batch(BatchStatus::kOk, true, now);
+  EXPECT_EQ(breaker.state(), CircuitBreaker::State::kOpen);
+  EXPECT_EQ(breaker.reason(), BreakerReason::kDeadlineMisses);
+  now = breaker.next_change();
+  ASSERT_TRUE(breaker.poll(now));
+  breaker.on_batch(BatchStatus::kOk, false, now);
+  breaker.on_batch(BatchStatus::kOk, true, now);
+  EXPECT_EQ(breaker.state(), CircuitBreaker::State::kOpen) << "a trial that is late is no good one";
+  EXPECT_EQ(breaker.next_change(), now + 2 * CircuitBreaker::kFirstHold);
 }
 
 TEST(CircuitBreaker, MemoryOpensItUntilThereIsRoom) {
@@ -138,9 +154,9 @@ TEST(CircuitBreaker, NeverOpensTwiceWithinItsHold) {
     breaker.poll(now);
     const auto dice = random() % 10;
     if (dice < 8)
-      breaker.on_batch(random() % 3 == 0 ? BatchStatus::kError : BatchStatus::kOk, now);
+      breaker.on_batch(random() % 3 == 0 ? BatchStatus::kError : BatchStatus::kOk, random() % 2 == 0, now);
     else if (dice == 8)
-      breaker.on_batch(random() % 50 == 0 ? BatchStatus::kTimeout : BatchStatus::kOk, now);
+      breaker.on_batch(random() % 50 == 0 ? BatchStatus::kTimeout : BatchStatus::kOk, true, now);
     else
       breaker.on_memory(static_cast<double>(random() % 1000) / 1000, now);
     if (breaker.times_opened() == times) continue;
@@ -232,6 +248,26 @@ TEST(LoadPredictor, KnowsTheRushHourAfterADayAndAfterARestart) {
   }
   EXPECT_NEAR(next.demand_fps(seconds{1}), 100, 10);
   EXPECT_NEAR(next.demand_fps(std::chrono::minutes{5}), 300, 30);
+}
+
+TEST(LoadPredictor, FindsThePeakOfTheDayToCome) {
+  LoadPredictor load;
+  EXPECT_FALSE(load.peak(std::chrono::hours{24})) << "nothing is known yet";
+  ASSERT_TRUE(load.restore("gantry-load-profile 1\n0 36 5 400\n0 48 5 100\n0 68 5 300\n"));
+  TimePoint now{};
+  load.set_wall_time({2, 12 * 3600}, now);  // a Tuesday
+  for (int s = 0; s < 10; ++s, now += seconds{1}) load.on_arrivals(200, now);
+  load.poll(now);
+  // Today is twice as busy as other days at noon.
+  const auto evening = load.peak(std::chrono::hours{12});
+  ASSERT_TRUE(evening);
+  EXPECT_EQ(evening->at.second_of_day, 17 * 3600);
+  EXPECT_NEAR(evening->fps, 600, 20);
+  const auto morning = load.peak(std::chrono::hours{24});
+  ASSERT_TRUE(morning);
+  EXPECT_EQ(morning->at.second_of_day, 9 * 3600);
+  EXPECT_EQ(morning->at.weekday, 3);
+  EXPECT_FALSE(load.peak(std::chrono::hours{1})) << "no quarter of the next hour was seen";
 }
 
 TEST(LoadPredictor, AJumpingWallClockDoesNotMoveTheForecast) {

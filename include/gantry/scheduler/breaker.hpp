@@ -30,11 +30,14 @@ class CircuitBreaker {
   static constexpr int kErrorsInARow = 3;        ///< that open it
   static constexpr int kWindow = 20;             ///< batches over which the share of errors is taken
   static constexpr double kErrorShare = 0.5;     ///< of a full window, that opens it
+  static constexpr double kLateShare = 0.9;      ///< of a full window, that came late, opens it
   static constexpr int kTrials = 2;              ///< good batches in a row that close it again
   static constexpr double kMemoryOpens = 0.98;   ///< share of the device's memory in use
   static constexpr double kMemoryCloses = 0.90;  ///< has to be below before it half-opens
 
-  void on_batch(BatchStatus status, TimePoint now) noexcept;
+  /// A batch ended. @param late whether most of its frames were answered after their deadlines. No frame is started
+  /// that would be late by the learned latency, so a device whose answers are late all the same can't be planned with.
+  void on_batch(BatchStatus status, bool late, TimePoint now) noexcept;
   void on_memory(double used, TimePoint now) noexcept;
   /// Open becomes half-open when its hold is over. @return whether the state changed
   bool poll(TimePoint now) noexcept;
@@ -56,7 +59,8 @@ class CircuitBreaker {
   Duration hold_ = kFirstHold;
   int errors_in_a_row_ = 0;
   int trials_ = 0;
-  std::uint32_t window_ = 0;  // bit i: batch i of the last kWindow failed
+  std::uint32_t failed_ = 0;  // bit i: batch i of the last kWindow failed
+  std::uint32_t late_ = 0;    // bit i: it came late
   int window_size_ = 0;
   double memory_ = 0;
   std::uint64_t times_opened_ = 0;

@@ -63,6 +63,8 @@ class Dispatcher {
   void set_backend(DeviceId device, ModelId model, engine::Backend& backend);
   /// The id of (model, shape), made at first sight.
   [[nodiscard]] ShapeId shape_id(ModelId model, engine::InputShape shape);
+  /// The input shape of an id that shape_id() gave.
+  [[nodiscard]] engine::InputShape input_shape(ShapeId shape) const;
   /// kDraining: finishes and takes nothing new, its cameras move. kUp ends that.
   void set_device_state(DeviceId device, DeviceState state);
 

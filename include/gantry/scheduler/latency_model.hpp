@@ -49,6 +49,8 @@ class LatencyModel {
 
   /// A batch of `batch` took `actual_ns`.
   void observe(DeviceId device, ShapeId shape, int batch, double actual_ns) noexcept;
+  /// Takes the device for as fast as profiled again, until it shows otherwise.
+  void forget_slowdown(DeviceId device) noexcept;
   /// 1: as profiled.
   [[nodiscard]] double slowdown(DeviceId device) const noexcept;
 

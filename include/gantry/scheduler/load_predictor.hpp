@@ -7,6 +7,7 @@
 // does nothing else. Pure, not thread-safe, no allocation except in save().
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,14 +26,21 @@ class LoadPredictor {
   void on_arrivals(int frames, TimePoint now) noexcept;
   /// What the wall clock says at `now`. Without it there is no profile. Once a minute is enough.
   void set_wall_time(WallTime wall, TimePoint now) noexcept;
-  /// Closes seconds that are over.
-  void poll(TimePoint now) noexcept;
+  /// Closes seconds that are over. @return whether there was one
+  bool poll(TimePoint now) noexcept;
 
   /// Expected arrivals a second, `ahead` from now (0…1 day). Up to a minute by level and trend, beyond that scaled by
   /// the profile where it knows both times of day; otherwise the trend is damped away.
   [[nodiscard]] double demand_fps(Duration ahead) const noexcept;
   /// The profile's mean at a time of day; negative where it has not seen that quarter yet.
   [[nodiscard]] double profile_fps(WallTime wall) const noexcept;
+  struct Peak {
+    double fps = 0;
+    WallTime at;  ///< when its quarter of an hour begins
+  };
+  /// The quarter of the next `within` (up to a day, the present one not counted) for which most is expected; of equals
+  /// the first. Nothing while the wall time is not known or no coming quarter has been seen.
+  [[nodiscard]] std::optional<Peak> peak(Duration within) const noexcept;
   [[nodiscard]] double level_fps() const noexcept { return level_; }
   [[nodiscard]] double trend_fps_per_s() const noexcept { return trend_; }
 

@@ -144,6 +144,8 @@ struct DeviceReport {
   int cameras = 0;                      ///< with this home
   int waiting = 0;                      ///< frames
   int running = 0;                      ///< batches
+  int batch_now = 0;   ///< the smallest batch with which it keeps up with its cameras; its largest where none does
+  int batch_5min = 0;  ///< the same, if their demand grows as the whole is expected to in five minutes
 };
 
 /// For metrics, warnings and pre-warming. Made outside the frame path; may allocate.
@@ -153,6 +155,9 @@ struct PolicyReport {
   double demand_5min_fps = 0;       ///< expected in five minutes' time
   double capacity_fps = 0;          ///< of all devices that take work, at their best batch
   double headroom = 0;              ///< 1 - demand in five minutes / capacity; negative: too much
+  double demand_peak_fps = -1;      ///< most that is expected within a day; negative: not known
+  WallTime peak_at;                 ///< when that quarter of an hour begins
+  double early_shed = 0;            ///< share of background frames that are shed on arrival, 0…1
   int degrade_step = 0;             ///< 0 none, 1 background off, 2 normal at a lower rate, 3 smaller batches, 4 open
   std::string_view degrade_reason;  ///< as DeviceReport::breaker_reason
 };

@@ -13,8 +13,9 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kRounding = 1e-9;  // of sums of millions of terms
 
-/// Batch sizes at which costs are told apart; in between, the next larger one stands.
-constexpr std::array kSteps{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024};
+/// Batch sizes at which costs are told apart; in between, the next larger one stands. Each one costs a pass.
+constexpr std::array kSteps{1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16,  17,  18,  19,  20,  21,
+                            22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 40, 48, 64, 96, 128, 192, 256, 512, 1024};
 
 /// A frame on the axis of work done: served between `from` and `until`.
 struct Job {

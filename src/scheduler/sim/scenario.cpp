@@ -9,6 +9,7 @@
 
 #include "gantry/core/errors.hpp"
 #include "gantry/core/expects.hpp"
+#include "gantry/scheduler/sim/workload.hpp"
 #include "scheduler/sim/yaml_section.hpp"
 
 namespace gantry::scheduler::sim {
@@ -169,18 +170,30 @@ Scenario read_setup(YamlSection& section, const Scenario& common) {
   return scenario;
 }
 
+/// A trace says itself how long it is and whether it has urgent frames.
+void read_trace_of(const std::filesystem::path& file, Scenario& scenario) {
+  scenario.trace = file;
+  const Workload workload = read_trace(file, scenario.shapes);
+  scenario.duration_s = std::max(0.01, static_cast<double>(workload.frames.back().at_ns) / 1e9);
+  scenario.urgent_cap = std::any_of(workload.frames.begin(), workload.frames.end(),
+                                    [](const WorkFrame& frame) { return frame.priority < Priority::kNormal; });
+}
+
 std::vector<Scenario> read_file(YamlSection& top, const std::filesystem::path& file, Length length) {
   Scenario common;
+  double shorter = 1;
   common.name = top.text("name");
   common.about = top.text("about", "");
-  common.duration_s = top.number("duration_s", {0.01, 86'400}, 60);
-  const double short_s = top.number("short_duration_s", {0.01, common.duration_s}, common.duration_s / 10);
   common.shapes = read_shapes(top);
   common.events = read_events(top);
   if (top.has("trace")) {
-    if (top.has("cameras")) top.complain("trace", "stands beside `cameras`; keep one of them");
-    common.trace = file.parent_path() / top.text("trace");
+    for (const char* other : {"cameras", "duration_s", "short_duration_s"})
+      if (top.has(other)) top.complain(other, "stands beside `trace`, which says this itself; keep one of them");
+    read_trace_of(file.parent_path() / top.text("trace"), common);
   } else {
+    common.duration_s = top.number("duration_s", {0.01, 86'400}, 60);
+    const double short_s = top.number("short_duration_s", {0.01, common.duration_s}, common.duration_s / 10);
+    if (length == Length::kShort) shorter = short_s / common.duration_s;
     for (YamlSection& section : top.list("cameras", true)) {
       common.cameras.push_back(read_group(section, common.shapes));
       const CameraGroup& group = common.cameras.back();
@@ -188,7 +201,7 @@ std::vector<Scenario> read_file(YamlSection& top, const std::filesystem::path& f
     }
   }
   for (const DeviceEvent& event : common.events) common.device_fault |= event.kind == DeviceEvent::Kind::kFault;
-  if (length == Length::kShort) scale_times(common, short_s / common.duration_s);
+  scale_times(common, shorter);
 
   std::vector<Scenario> scenarios;
   for (YamlSection& section : top.list("setups", true)) scenarios.push_back(read_setup(section, common));

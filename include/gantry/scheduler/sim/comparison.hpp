@@ -47,6 +47,9 @@ struct Comparison {
   double load = 0;          ///< mean of offered frames a second over what the devices do at their best batches
   double bound = 1;         ///< mean share of the frames, Cap::kNone
   double capped_bound = 1;  ///< the same under Cap::kUrgent; equal to bound without urgent frames
+  /// Mean over the seeds of the least queue wait that any schedule could have which answers everything, see
+  /// wait_bound.hpp; negative where there are several devices or shapes, or not everything can be answered.
+  double least_wait_p50_ms = -1, least_wait_p99_ms = -1;
   std::vector<PolicyResult> policies;
 };
 
