@@ -7,8 +7,8 @@
 namespace gantry::app {
 namespace {
 
-media::CameraTuning tuning_of(const config::CameraConfig& config) {
-  return {.max_fps = config.fps, .deadline = config.deadline, .priority = config.priority};
+media::CameraTuning tuning_of(const config::CameraConfig& config, media::SkipLevel skip) {
+  return {.max_fps = config.fps, .deadline = config.deadline, .priority = config.priority, .skip = skip};
 }
 
 media::CameraOptions options_of(const std::string& id, CameraId number, const config::CameraConfig& config) {
@@ -25,7 +25,7 @@ media::CameraOptions options_of(const std::string& id, CameraId number, const co
   options.source.stall_after = std::min<Duration>(options.source.stall_after, config.read_timeout);
   options.backoff = {.first = config.backoff_min, .most = config.backoff_max};
   options.seed = std::hash<std::string>{}(id) + number;
-  options.tuning = tuning_of(config);
+  options.tuning = tuning_of(config, media::SkipLevel::kNothing);
   return options;
 }
 
@@ -65,12 +65,18 @@ LiveCamera::LiveCamera(std::string id, CameraId number, const config::CameraConf
 }
 
 void LiveCamera::adjust(const config::CameraConfig& config, const engine::DetectOptions* options) {
-  {
-    const std::lock_guard lock{mutex_};
-    config_ = config;
-  }
   options_ = options;
-  stream_->tune(tuning_of(config));
+  const std::lock_guard lock{mutex_};
+  config_ = config;
+  stream_->tune(tuning_of(config_, skip_));
+}
+
+void LiveCamera::skip(const std::array<media::SkipLevel, kPriorityCount>& levels) {
+  const std::lock_guard lock{mutex_};
+  const auto level = levels[static_cast<std::size_t>(config_.priority)];
+  if (level == skip_) return;
+  skip_ = level;
+  stream_->tune(tuning_of(config_, skip_));
 }
 
 void LiveCamera::on_state(const media::StateChange& change) {

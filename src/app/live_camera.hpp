@@ -1,5 +1,6 @@
 #pragma once
 // One camera of a running System: its stream, what is wanted of it, its books, its newest result.
+#include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -32,6 +33,8 @@ class LiveCamera {
   void stop() noexcept { stream_->stop(); }
   /// Takes over what applies at once.
   void adjust(const config::CameraConfig& config, const engine::DetectOptions* options);
+  /// What it leaves undecoded, by its class.
+  void skip(const std::array<media::SkipLevel, kPriorityCount>& levels);
 
   /// The end of one of its frames; books it last.
   void ended(scheduler::FrameEnd& end, const ResultHub& hub);
@@ -64,6 +67,7 @@ class LiveCamera {
 
   mutable std::mutex mutex_;
   config::CameraConfig config_;
+  media::SkipLevel skip_ = media::SkipLevel::kNothing;
   std::string reason_ = "not started";
   TimePoint since_;
   Duration retry_in_{};

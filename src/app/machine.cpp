@@ -52,7 +52,11 @@ void read_memory(Machine& machine) {
   // A container's own limit; "max" reads as 0.
   const auto limit = read_number<std::uint64_t>("/sys/fs/cgroup/memory.max");
   if (limit == 0 || limit >= machine.memory_bytes) return;
-  const auto used = read_number<std::uint64_t>("/sys/fs/cgroup/memory.current");
+  auto used = read_number<std::uint64_t>("/sys/fs/cgroup/memory.current");
+  // Pages of files that the kernel would let go of first are as good as free.
+  std::ifstream parts{"/sys/fs/cgroup/memory.stat"};
+  for (std::uint64_t bytes = 0; parts >> key >> bytes;)
+    if (key == "inactive_file") used -= std::min(used, bytes);
   machine.memory_bytes = limit;
   machine.memory_free_bytes = std::min(machine.memory_free_bytes, limit - std::min(limit, used));
 }
@@ -70,6 +74,24 @@ void read_links(Machine& machine) {
 }
 
 }  // namespace
+
+double machine_memory_use() {
+  Machine machine;
+  read_memory(machine);
+  if (machine.memory_bytes == 0) return 0;
+  return 1 - static_cast<double>(machine.memory_free_bytes) / static_cast<double>(machine.memory_bytes);
+}
+
+std::vector<double> gpu_memory_use() {
+  Machine machine;
+  read_gpus(machine);
+  std::vector<double> used;
+  for (const Gpu& gpu : machine.gpus)
+    used.push_back(gpu.memory_bytes == 0
+                       ? 0
+                       : 1 - static_cast<double>(gpu.memory_free_bytes) / static_cast<double>(gpu.memory_bytes));
+  return used;
+}
 
 Machine read_machine() {
   Machine machine;

@@ -82,17 +82,34 @@ std::optional<scheduler::ShapeId> ShapeBook::assign(Size size) {
   return id;
 }
 
+void ShapeBook::measure_again() {
+  {
+    const std::lock_guard lock{mutex_};
+    stale_ = ready_;
+  }
+  changed_.notify_all();
+}
+
 void ShapeBook::run() {
   std::unique_lock lock{mutex_};
   while (true) {
-    changed_.wait(lock, [this] { return stopping_ || !wanted_.empty(); });
+    changed_.wait(lock, [this] { return stopping_ || !wanted_.empty() || !stale_.empty(); });
     if (stopping_) return;
+    if (wanted_.empty()) {
+      const auto shape = *stale_.begin();
+      lock.unlock();
+      if (prepare(shape)) log_(Severity::kDebug, "input shape " + text(shape) + " is measured anew");
+      lock.lock();
+      stale_.erase(shape);
+      continue;
+    }
     // The largest first: smaller ones may do with it.
     const auto shape =
         *std::max_element(wanted_.begin(), wanted_.end(), [](auto a, auto b) { return area(a) < area(b); });
     if (!nearly_as_good(ready_, shape)) {
       lock.unlock();
       const bool made = prepare(shape);
+      if (made) log_(Severity::kInfo, "input shape " + text(shape) + " is ready");
       lock.lock();
       (made ? ready_ : failed_).insert(shape);
     }
@@ -108,7 +125,6 @@ bool ShapeBook::prepare(engine::InputShape shape) {
       backend.prepare(shape, useful_batch(backend.capabilities(), max_batch_));
       dispatcher_.set_backend(static_cast<scheduler::DeviceId>(device), 0, backend);
     }
-    log_(Severity::kInfo, "input shape " + text(shape) + " is ready");
     return true;
   } catch (const std::exception& error) {
     log_(Severity::kError, "input shape " + text(shape) + " can't be made ready: " + error.what());

@@ -37,11 +37,13 @@ class ShapeBook {
 
   /// Waits only where no shape at all is ready yet; nothing where none can be made.
   [[nodiscard]] std::optional<scheduler::ShapeId> shape_for(int width, int height);
+  /// Measures the batch profiles of every shape that is ready anew, in the background.
+  void measure_again();
 
  private:
   using Size = std::pair<int, int>;
   void run();
-  /// Gets one shape ready on every device; false, and said why, where that fails.
+  /// Gets one shape ready on every device, or measures it anew; false, and said why, where that fails.
   [[nodiscard]] bool prepare(engine::InputShape shape);
   [[nodiscard]] std::optional<scheduler::ShapeId> assign(Size size);
 
@@ -58,6 +60,7 @@ class ShapeBook {
   std::set<engine::InputShape> ready_;
   std::set<engine::InputShape> failed_;
   std::set<engine::InputShape> wanted_;  // the largest of them is being made
+  std::set<engine::InputShape> stale_;   // to be measured anew
   bool stopping_ = false;
   std::thread thread_;
 };

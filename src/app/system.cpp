@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "app/live_camera.hpp"
+#include "app/load_watch.hpp"
 #include "app/options_pool.hpp"
 #include "app/result_hub.hpp"
 #include "app/shape_book.hpp"
@@ -36,7 +37,8 @@ class System::Impl {
         dispatcher_(
             std::make_unique<scheduler::GantryPolicy>(), [this](scheduler::FrameEnd& end) { ended(end); }, clock),
         shapes_(pointers(backends_), dispatcher_, config.engine.max_batch, log_),
-        config_(std::move(config)) {
+        config_(std::move(config)),
+        load_watch_(dispatcher_, watch_parts(), clock.now()) {
     for (const auto& backend : backends_) {
       const auto capabilities = backend->capabilities();
       dispatcher_.add_device(capabilities.device, useful_batch(capabilities, config_.engine.max_batch),
@@ -48,11 +50,18 @@ class System::Impl {
 
   ~Impl() { stop(); }
 
+  void watch_arrivals(ArrivalFn arrival) {
+    const std::lock_guard control{control_};
+    GANTRY_EXPECTS(phase_ == Phase::kNew, "who watches a System's arrivals says so before it starts");
+    arrival_ = std::move(arrival);
+  }
+
   void start() {
     const std::lock_guard control{control_};
     GANTRY_EXPECTS(phase_ == Phase::kNew, "a System starts once");
     phase_ = Phase::kRunning;
     dispatcher_.start();
+    load_watch_.start(clock_);
     for (const auto& camera : all()) enter(camera);
   }
 
@@ -62,6 +71,7 @@ class System::Impl {
     phase_ = Phase::kStopped;
     const auto cameras = all();
     for (const auto& camera : cameras) camera->cancel();
+    load_watch_.stop();
     shapes_.stop();  // frees cameras that wait for a shape
     for (const auto& camera : cameras) camera->stop();
     dispatcher_.stop();
@@ -163,6 +173,7 @@ class System::Impl {
   void submit(LiveCamera& camera, Frame&& frame) {
     const auto shape = shapes_.shape_for(frame.image.width, frame.image.height);
     if (!shape) return camera.ended_early(phase_ == Phase::kStopped ? Outcome::kShutdown : Outcome::kEngineError);
+    if (arrival_) arrival_(frame, dispatcher_.input_shape(*shape), clock_.now());
     dispatcher_.submit(std::move(frame), *shape, camera.options());
   }
 
@@ -175,6 +186,36 @@ class System::Impl {
       camera = found->second;
     }
     camera->ended(end, *hub_);
+  }
+
+  // -- load
+
+  LoadWatch::Parts watch_parts() {
+    return {.wall_time = local_wall_time,
+            .memory = [this] { return memory_use(); },
+            .measure_again = [this] { shapes_.measure_again(); },
+            .on_report =
+                [this](const scheduler::PolicyReport& report, TimePoint now) {
+                  const auto& levels = skip_plan_.update(report, now);
+                  for (const auto& camera : all()) camera->skip(levels);
+                },
+            .log = log_,
+            .profile = config_.scheduler.load_profile};
+  }
+
+  /// On the watch's thread.
+  MemoryUse memory_use() {
+    MemoryUse use;
+    use.machine = machine_memory_use();
+    std::vector<double> gpus;
+    for (std::size_t i = 0; i < backends_.size(); ++i) {
+      const int index = backends_[i]->capabilities().device_index;
+      if (index < 0) continue;
+      if (gpus.empty()) gpus = gpu_memory_use();
+      if (static_cast<std::size_t>(index) < gpus.size())
+        use.devices.emplace_back(static_cast<scheduler::DeviceId>(i), gpus[static_cast<std::size_t>(index)]);
+    }
+    return use;
   }
 
   // -- cameras; all under control_, except in the constructor
@@ -283,17 +324,25 @@ class System::Impl {
   std::atomic<Phase> phase_{Phase::kNew};
   CameraId next_number_ = 1;
 
-  mutable std::shared_mutex mutex_;  // what follows; held for look-ups only
+  ArrivalFn arrival_;   // set before start()
+  SkipPlan skip_plan_;  // the watch's thread only
+
+  mutable std::shared_mutex mutex_;  // what follows, to gone_; held for look-ups only
   config::Config config_;
   std::map<std::string, CameraPtr> by_id_;
   std::unordered_map<CameraId, CameraPtr> by_number_;
   FrameCounts gone_;
+
+  LoadWatch load_watch_;  // last: its thread uses all of the above
 };
 
 System::System(config::Config config, std::vector<std::unique_ptr<engine::Backend>> backends, const Clock& clock,
                LogFn log)
     : impl_(std::make_unique<Impl>(std::move(config), std::move(backends), clock, std::move(log))) {}
 System::~System() = default;
+void System::watch_arrivals(ArrivalFn arrival) {
+  impl_->watch_arrivals(std::move(arrival));
+}
 void System::start() {
   impl_->start();
 }

@@ -10,6 +10,7 @@
 #include "cli/log.hpp"
 #include "cli/signals.hpp"
 #include "cli/status_report.hpp"
+#include "cli/trace_recorder.hpp"
 #include "gantry/app/system.hpp"
 #include "gantry/core/errors.hpp"
 #include "gantry/scene/source.hpp"
@@ -21,6 +22,7 @@ namespace {
 struct ServeCommand {
   std::string config;
   std::string duration;
+  std::string trace;
   bool json = false;
 };
 
@@ -93,6 +95,8 @@ int run(const ServeCommand& command) {
     throw ConfigError("--json and results.jsonl \"-\" both want standard output; give results.jsonl a file or \"\"");
   Log log{config.log.level};
   const SteadyClock clock;
+  std::optional<TraceRecorder> trace;  // outlives the cameras
+  if (!command.trace.empty()) trace.emplace(command.trace);
   const app::LogFn to_log = [&log](app::Severity severity, std::string_view text) { log.write(severity, text); };
   app::System system{config, open_backends(config), clock, to_log};
   std::optional<sinks::JsonlSink> results;
@@ -101,6 +105,9 @@ int run(const ServeCommand& command) {
     results.emplace(config.results.jsonl, system.model().class_names);
     to_results = system.subscribe([&results](const sinks::FrameResult& result) { results->publish(result); });
   }
+  if (trace)
+    system.watch_arrivals(
+        [&trace](const Frame& frame, engine::InputShape input, TimePoint at) { trace->arrived(frame, input, at); });
   if (config.cameras.empty()) log.warning(command.config + " has no cameras; add some and send SIGHUP");
 
   const auto started = clock.now();
@@ -145,6 +152,13 @@ int run(const ServeCommand& command) {
       log.warning("results: " + std::to_string(stats.overflowed) + " did not fit into the outbox and " +
                   std::to_string(stats.failed) + " could not be written");
   }
+  if (trace) {
+    const auto stats = trace->flush();
+    log.info("trace: " + std::to_string(stats.written) + " arrivals in " + command.trace);
+    if (stats.lost > 0 || stats.failed)
+      log.warning("trace: " + std::to_string(stats.lost) + " arrivals are missing" +
+                  (stats.failed ? ", and the file could not be written to its end" : ""));
+  }
   return kOk;
 }
 
@@ -158,6 +172,8 @@ void add_serve(CLI::App& app, int& exit_code) {
       ->check([](const std::string& text) {
         return parse_duration(text) ? std::string{} : "'" + text + "' is no duration; write it like 30s, 5m or 2h";
       });
+  serve->add_option("--record-trace", command->trace,
+                    "Write when frames reached the scheduler into this CSV file, for a scenario of gantry simulate");
   serve->add_flag("--json", command->json, "Print the books as JSON on standard output, one object a status line");
   serve->footer("Example:\n  gantry serve -c gantry.yaml --for 30s");
   serve->callback([command, &exit_code] { exit_code = run(*command); });

@@ -15,11 +15,44 @@ std::string books_text(const FrameCounts& counts) {
   return text + " + " + std::to_string(counts.in_flight) + " in flight";
 }
 
+std::string load_text(const scheduler::PolicyReport& report) {
+  std::string text = "load: " + fixed(report.demand_now_fps, 1) + " frames/s expected, " +
+                     fixed(report.demand_5min_fps, 1) + " in five minutes, " + fixed(report.capacity_fps, 1) +
+                     " possible";
+  if (report.demand_peak_fps >= 0)
+    text += "; most of the day " + fixed(report.demand_peak_fps, 1) + " at " + app::time_of_day(report.peak_at);
+  if (report.degrade_step > 0)
+    text += "; degrade step " + std::to_string(report.degrade_step) + " (" + std::string(report.degrade_reason) + ")";
+  if (report.early_shed > 0) text += "; " + fixed(report.early_shed * 100, 0) + " % of the background is shed early";
+  return text;
+}
+
 double seconds_between(TimePoint from, TimePoint to) {
   return std::chrono::duration<double>(to - from).count();
 }
 double tenth(double value) {
   return std::round(value * 10) / 10;
+}
+
+nlohmann::json load_json(const scheduler::PolicyReport& report, const scheduler::DispatcherMetrics& metrics) {
+  auto devices = nlohmann::json::array();
+  for (const auto& device : report.devices)
+    devices.push_back({{"id", metrics.devices[device.id].name},
+                       {"state", scheduler::to_string(device.state)},
+                       {"breaker", device.breaker},
+                       {"breaker_reason", device.breaker_reason},
+                       {"load", tenth(device.load * 100) / 100}});
+  return {{"demand_fps", tenth(report.demand_now_fps)},
+          {"demand_5min_fps", tenth(report.demand_5min_fps)},
+          {"demand_peak_fps",
+           report.demand_peak_fps < 0 ? nlohmann::json{} : nlohmann::json(tenth(report.demand_peak_fps))},
+          {"demand_peak_at",
+           report.demand_peak_fps < 0 ? nlohmann::json{} : nlohmann::json(app::time_of_day(report.peak_at))},
+          {"capacity_fps", tenth(report.capacity_fps)},
+          {"early_shed", tenth(report.early_shed * 100) / 100},
+          {"degrade_step", report.degrade_step},
+          {"degrade_reason", report.degrade_reason},
+          {"devices", std::move(devices)}};
 }
 
 }  // namespace
@@ -64,8 +97,11 @@ StatusReport::Reading StatusReport::read(const app::System& system, TimePoint no
   if (reading.lines.size() != 1)
     reading.lines.push_back("all cameras: " + fixed(rate.in, 1) + " frames/s in, " + fixed(rate.out, 1) + " out, " +
                             books_text(totals));
+  const auto load = system.scheduler_report();
+  reading.lines.push_back(load_text(load));
   reading.json = {{"seconds", std::round(seconds_between(started_, now) * 1e3) / 1e3},
                   {"cameras", std::move(cameras)},
+                  {"load", load_json(load, system.scheduler_metrics())},
                   {"total", counts_json(totals)}};
   last_ = now;
   return reading;

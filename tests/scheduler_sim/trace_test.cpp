@@ -80,6 +80,26 @@ TEST_F(Trace, BadLinesAreNamed) {
   EXPECT_THAT(complaint(), HasSubstr("no frames"));
 }
 
+TEST_F(Trace, AScenarioTakesItsLengthAndItsUrgencyFromIt) {
+  write(std::string(kHeader) + "1,0,100000,normal,640x384\n2,2500000,20000,urgent,640x384\n");
+  const std::string rest =
+      "name: replay\ntrace: " + file_.filename().string() + "\nsetups:\n  - {name: one, devices: [{table: h100}]}\n";
+  const auto beside = file_.parent_path() / "replay.yaml";
+  for (const Length length : {Length::kFull, Length::kShort}) {
+    const auto scenarios = parse_scenarios(rest, beside, length);
+    ASSERT_EQ(scenarios.size(), 1);
+    EXPECT_DOUBLE_EQ(scenarios[0].duration_s, 2.5);
+    EXPECT_TRUE(scenarios[0].urgent_cap);
+    EXPECT_EQ(make_workload(scenarios[0], 1).frames.size(), 2);
+  }
+  try {
+    static_cast<void>(parse_scenarios(rest + "duration_s: 10\n", beside, Length::kFull));
+    FAIL() << "two lengths";
+  } catch (const ConfigError& error) {
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("replay.yaml:5: duration_s"), HasSubstr("stands beside `trace`")));
+  }
+}
+
 TEST_F(Trace, MissingAndUnwritableFilesAreNamed) {
   EXPECT_THAT(complaint(), HasSubstr(file_.string()));
   EXPECT_THROW(TraceWriter("no/such/folder/trace.csv"), ConfigError);

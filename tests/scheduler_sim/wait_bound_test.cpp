@@ -87,11 +87,11 @@ TEST(WaitBound, IsNeverAboveTheBestOfAllSchedules) {
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
     Random random(seed, 0);
     Workload workload;
-    const int frames = 2 + static_cast<int>(random.uniform() * 4);
+    const int frames = 3 + static_cast<int>(random.uniform() * 4);
     for (int i = 0; i < frames; ++i) {
       WorkFrame frame;
-      frame.at_ns = static_cast<VirtualNs>(random.uniform() * 15) * kMs;
-      frame.deadline_ns = frame.at_ns + static_cast<VirtualNs>(15 + random.uniform() * 25) * kMs;
+      frame.at_ns = static_cast<VirtualNs>(random.uniform() * 9) * kMs;
+      frame.deadline_ns = frame.at_ns + static_cast<VirtualNs>(13 + random.uniform() * 10) * kMs;
       workload.frames.push_back(frame);
     }
     std::sort(workload.frames.begin(), workload.frames.end(),

@@ -3,6 +3,7 @@
 // run time, so that a machine without one runs the same program).
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace gantry::app {
@@ -36,6 +37,15 @@ struct Machine {
   std::string gpu_missing;  ///< why `gpus` is empty
   bool nvdec = false;       ///< the video decoder's library is there
 };
+
+/// Shares in use, 0…1.
+struct MemoryUse {
+  double machine = 0;                                     ///< of what this process may use
+  std::vector<std::pair<std::uint16_t, double>> devices;  ///< number of the scheduler's device, and its own memory
+};
+/// Of the machine and, where wanted, of its GPUs in the driver's order. Never throws; 0 for what cannot be read.
+[[nodiscard]] double machine_memory_use();
+[[nodiscard]] std::vector<double> gpu_memory_use();
 
 /// Never throws; what cannot be read stays at its default.
 [[nodiscard]] Machine read_machine();

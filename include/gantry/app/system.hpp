@@ -52,6 +52,9 @@ struct Snapshot {
 /// Listeners are called on a thread of the back end while the frame is being ended: be quick, never block or throw.
 using ResultFn = std::function<void(const sinks::FrameResult&)>;
 
+/// A frame on its way to the scheduler, on its camera's thread: be quick, never block or throw.
+using ArrivalFn = std::function<void(const Frame& frame, engine::InputShape input, TimePoint at)>;
+
 enum class Severity { kDebug, kInfo, kWarning, kError };
 /// Thread-safe; what the server has to say, without secrets.
 using LogFn = std::function<void(Severity, std::string_view)>;
@@ -79,6 +82,9 @@ class Subscription {
   std::function<void()> cancel_;
 };
 
+/// "17:00".
+[[nodiscard]] std::string time_of_day(const scheduler::WallTime& wall);
+
 class System {
  public:
   /// Checks everything and connects to nothing. @param backends one a device, of the same model, not empty
@@ -89,6 +95,8 @@ class System {
   System(const System&) = delete;
   System& operator=(const System&) = delete;
 
+  /// Calls `arrival` with every frame that reaches the scheduler. @pre before start()
+  void watch_arrivals(ArrivalFn arrival);
   void start();
   /// Lets go of every camera, ends every frame, and returns. Books and questions stay. Idempotent.
   void stop();

@@ -50,6 +50,11 @@ struct EngineConfig {
   friend bool operator==(const EngineConfig&, const EngineConfig&) = default;
 };
 
+struct SchedulerConfig {
+  std::string load_profile;  ///< file that keeps the learned time-of-day load; empty: none
+  friend bool operator==(const SchedulerConfig&, const SchedulerConfig&) = default;
+};
+
 struct ResultsConfig {
   std::string jsonl = "-";  ///< a file, "-" for standard output, "" for none
   friend bool operator==(const ResultsConfig&, const ResultsConfig&) = default;
@@ -83,6 +88,7 @@ struct ServerConfig {
 struct Config {
   ModelConfig model;
   EngineConfig engine;
+  SchedulerConfig scheduler;
   ResultsConfig results;
   LogConfig log;
   ServerConfig server;

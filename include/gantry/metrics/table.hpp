@@ -42,6 +42,7 @@ enum class Metric : std::uint8_t {
   // Devices
   kDeviceState,
   kDeviceBreaker,
+  kDeviceBreakerReason,
   kDeviceBatches,
   kDeviceErrors,
   kDeviceTimeouts,
@@ -51,6 +52,7 @@ enum class Metric : std::uint8_t {
   kPredictionError,
   // Load
   kDemand,
+  kEarlyShed,
   kCapacity,
   kHeadroom,
   kDegradeStep,

@@ -24,7 +24,7 @@ class WaitBound {
       last = std::max(last, frame.deadline_ns);
     }
     GANTRY_EXPECTS(!arrivals_.empty() && device.faults().empty(), "the bound needs frames and a device without faults");
-    work_ = device.work_by(last);
+    work_ = device.work_by(last) - device.work_by(arrivals_.front());
     prompt_ = static_cast<std::size_t>(std::ceil(q * static_cast<double>(arrivals_.size())));
     // From nothing to what a frame costs at the best batch or, where the next one costs more, at the worst place.
     double dearest = 0;
