@@ -11,12 +11,14 @@ media::CameraTuning tuning_of(const config::CameraConfig& config, media::SkipLev
   return {.max_fps = config.fps, .deadline = config.deadline, .priority = config.priority, .skip = skip};
 }
 
-media::CameraOptions options_of(const std::string& id, CameraId number, const config::CameraConfig& config) {
+media::CameraOptions options_of(const std::string& id, CameraId number, const config::CameraConfig& config,
+                                std::shared_ptr<const media::SourceGate> gate) {
   media::CameraOptions options;
   options.id = number;
   options.name = id;
   options.source.url = config.source;
   options.source.loop = config.loop;
+  if (config.from_client) options.source.gate = std::move(gate);
   options.source.pacing = media::Pacing::kLive;
   options.source.transport =
       config.transport == config::Transport::kUdp ? media::Transport::kUdp : media::Transport::kTcp;
@@ -45,7 +47,7 @@ Severity severity_of(media::CameraState state) {
 
 LiveCamera::LiveCamera(std::string id, CameraId number, const config::CameraConfig& config,
                        const engine::DetectOptions* options, std::shared_ptr<CameraBooks> books, Submit submit,
-                       LogFn log, const Clock& clock)
+                       LogFn log, const Clock& clock, std::shared_ptr<const media::SourceGate> gate)
     : id_(std::move(id)),
       number_(number),
       books_(std::move(books)),
@@ -56,7 +58,7 @@ LiveCamera::LiveCamera(std::string id, CameraId number, const config::CameraConf
       config_(config),
       since_(clock.now()) {
   stream_ = std::make_unique<media::CameraStream>(
-      options_of(id_, number_, config), books_->ledger,
+      options_of(id_, number_, config, std::move(gate)), books_->ledger,
       [this](Frame&& frame) {
         ++on_their_way_;
         submit_(*this, std::move(frame));

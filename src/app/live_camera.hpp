@@ -23,9 +23,10 @@ class LiveCamera {
   /// Takes a frame on the camera's thread; every frame comes back through ended().
   using Submit = std::function<void(LiveCamera& camera, Frame&& frame)>;
 
-  /// Connects to nothing. @throws MediaError
+  /// Connects to nothing. @param gate of sources that clients gave. @throws MediaError
   LiveCamera(std::string id, CameraId number, const config::CameraConfig& config, const engine::DetectOptions* options,
-             std::shared_ptr<CameraBooks> books, Submit submit, LogFn log, const Clock& clock);
+             std::shared_ptr<CameraBooks> books, Submit submit, LogFn log, const Clock& clock,
+             std::shared_ptr<const media::SourceGate> gate);
 
   void start() { stream_->start(); }
   void cancel() noexcept { stream_->cancel(); }

@@ -76,7 +76,9 @@ std::optional<scheduler::ShapeId> ShapeBook::assign(Size size) {
   const auto id = dispatcher_.shape_id(0, shape);
   // What is not settled is asked again with the next frame, so that it moves over as soon as its shape is ready.
   if (settled) {
+    constexpr std::size_t kMostSizes = 4096;  // clients may hand in pictures of every size
     const std::unique_lock sizes{sizes_mutex_};
+    if (sizes_.size() >= kMostSizes) sizes_.clear();
     sizes_[size] = id;
   }
   return id;

@@ -6,6 +6,7 @@
 #include "app/live_camera.hpp"
 #include "app/load_watch.hpp"
 #include "app/options_pool.hpp"
+#include "app/picture_desk.hpp"
 #include "app/result_hub.hpp"
 #include "app/shape_book.hpp"
 #include "app/useful_batch.hpp"
@@ -33,6 +34,7 @@ class System::Impl {
   Impl(config::Config config, std::vector<std::unique_ptr<engine::Backend>> backends, const Clock& clock, LogFn log)
       : clock_(clock),
         log_(std::move(log)),
+        gate_(std::make_shared<media::SourceGate>(config.server.allow_sources)),
         backends_(std::move(backends)),
         dispatcher_(
             std::make_unique<scheduler::GantryPolicy>(), [this](scheduler::FrameEnd& end) { ended(end); }, clock),
@@ -139,6 +141,12 @@ class System::Impl {
     return fail(ErrorCode::kNotFound, "there is no device " + device);
   }
 
+  void infer(PictureRequest&& request, PictureAnswerFn done) {
+    const auto shape = shapes_.shape_for(request.image.width, request.image.height);
+    desk_.submit(std::move(request), shape, std::move(done));
+  }
+  const PictureDesk& desk() const noexcept { return desk_; }
+
   Subscription subscribe(ResultFn listener) { return hub_->subscribe(std::move(listener)); }
 
   CameraPtr find(const std::string& id) const {
@@ -155,6 +163,7 @@ class System::Impl {
   FrameCounts totals() const {
     const std::shared_lock lock{mutex_};
     FrameCounts sum = gone_;
+    sum += desk_.books();
     for (const auto& [id, camera] : by_id_) sum += camera->books()->ledger.read();
     return sum;
   }
@@ -178,6 +187,7 @@ class System::Impl {
   }
 
   void ended(scheduler::FrameEnd& end) {
+    if (end.frame.camera == PictureDesk::kCamera) return desk_.ended(end);
     CameraPtr camera;
     {
       const std::shared_lock lock{mutex_};
@@ -233,7 +243,7 @@ class System::Impl {
   CameraPtr make(const std::string& id, const config::CameraConfig& camera, std::shared_ptr<CameraBooks> books) {
     return std::make_shared<LiveCamera>(
         id, next_number_++, camera, options_.intern(detect_options(id, camera)), std::move(books),
-        [this](LiveCamera& from, Frame&& frame) { submit(from, std::move(frame)); }, log_, clock_);
+        [this](LiveCamera& from, Frame&& frame) { submit(from, std::move(frame)); }, log_, clock_, gate_);
   }
 
   void insert(const CameraPtr& camera) {
@@ -314,10 +324,12 @@ class System::Impl {
 
   const Clock& clock_;
   const LogFn log_;
+  const std::shared_ptr<const media::SourceGate> gate_;
   OptionsPool options_;  // outlives the back ends, which may hold a batch to the very end
   const std::vector<std::unique_ptr<engine::Backend>> backends_;
   const std::shared_ptr<ResultHub> hub_ = std::make_shared<ResultHub>();
   scheduler::Dispatcher dispatcher_;
+  PictureDesk desk_{dispatcher_};
   ShapeBook shapes_;
 
   std::mutex control_;  // outermost: one control at a time
@@ -366,6 +378,12 @@ Result<void> System::boost(const std::string& id, Priority priority, Duration du
 }
 Result<void> System::drain(const std::string& device, bool draining) {
   return impl_->drain(device, draining);
+}
+void System::infer(PictureRequest&& request, PictureAnswerFn done) {
+  impl_->infer(std::move(request), std::move(done));
+}
+FrameCounts System::pictures() const {
+  return impl_->desk().books();
 }
 Subscription System::subscribe(ResultFn listener) {
   return impl_->subscribe(std::move(listener));

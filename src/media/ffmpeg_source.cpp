@@ -4,10 +4,12 @@
 #include <condition_variable>
 #include <filesystem>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "gantry/media/url.hpp"
 #include "media/av.hpp"
+#include "media/gated_io.hpp"
 #include "media/interrupt.hpp"
 
 namespace gantry::media {
@@ -50,6 +52,10 @@ class FfmpegSource final : public Source {
       : config_(config), scheme_(url_scheme(config.url)), name_(redact_url(config.url)), interrupt_(config.on_stall) {
     live_ = always_live(scheme_);
     packet_.reset(av_packet_alloc());
+    if (config_.gate) {
+      gated_.emplace(*config_.gate);
+      interrupt_.also_stops([this] { return gated_->strayed(); });
+    }
   }
 
   Result<void> open() override {
@@ -71,11 +77,13 @@ class FfmpegSource final : public Source {
  private:
   static Unexpected<Error> cancelled() { return fail(ErrorCode::kCancelled, "cancelled"); }
   Result<void> connect();
+  [[nodiscard]] Result<std::string> pass_gate(AVFormatContext& format);
   Result<void> check_file() const;
   Unexpected<Error> open_failure(int code) const;
   Result<void> choose_video();
   void describe();
   void close() noexcept {
+    if (gated_) gated_->release();
     format_.reset();
     stream_ = nullptr;
   }
@@ -92,6 +100,7 @@ class FfmpegSource final : public Source {
   bool live_ = false;
   bool ended_ = false;
   Interrupt interrupt_;
+  std::optional<GatedIo> gated_;  // outlives the format
   AvPtr<AVFormatContext> format_;
   AVStream* stream_ = nullptr;
   AVCodecID codec_ = AV_CODEC_ID_NONE;
@@ -128,6 +137,9 @@ Result<void> FfmpegSource::check_file() const {
 
 Unexpected<Error> FfmpegSource::open_failure(int code) const {
   if (interrupt_.cancelled()) return cancelled();
+  if (interrupt_.stopped_otherwise())
+    return fail(ErrorCode::kUnauthorized, name_ + ": it redirects, which cameras that clients added may not");
+  if (gated_ && !gated_->refusal().empty()) return fail(ErrorCode::kUnauthorized, name_ + ": " + gated_->refusal());
   if (interrupt_.timed_out())
     return fail(ErrorCode::kTimeout, name_ + ": no video within " + seconds_text(config_.connect_timeout) +
                                          " (connect_timeout); is the camera reachable?");
@@ -143,8 +155,24 @@ Unexpected<Error> FfmpegSource::open_failure(int code) const {
                     name_ + ": not a video that can be read; it is cut off, damaged or of another kind");
       return fail(ErrorCode::kCorrupt, name_ + ": the server's answer is not a video stream");
     default:
+      if (gated_ && code == AVERROR(EIO) && scheme_.starts_with("http"))
+        return fail(ErrorCode::kNetwork, name_ +
+                                             ": can't be read; does it redirect? Where clients added a camera, "
+                                             "redirects are not followed");
       return av_failure(code, name_);
   }
+}
+
+/// What FFmpeg is to open.
+Result<std::string> FfmpegSource::pass_gate(AVFormatContext& format) {
+  if (!gated_) return config_.url;
+  auto passage = config_.gate->pass(config_.url);
+  if (!passage) return fail(passage.error().code, name_ + ": " + passage.error().message);
+  if (passage->trusted) return config_.url;
+  gated_->install(format, scheme_);
+  if (scheme_ != "rtsp" && scheme_ != "rtsps") return config_.url;  // passes in GatedIo
+  gated_->stay_with(format, passage->url);
+  return passage->url;
 }
 
 Result<void> FfmpegSource::connect() {
@@ -162,9 +190,14 @@ Result<void> FfmpegSource::connect() {
   format->interrupt_callback = interrupt_.callback();
   if (always_live(scheme_)) format->fps_probe_size = 0;  // a camera's first second is worth more than its exact rate
   interrupt_.arm(config_.connect_timeout);
+  const auto url = pass_gate(*format);
+  if (!url) {
+    avformat_free_context(format);
+    return Unexpected<Error>{url.error()};
+  }
   // FFmpeg frees the context where it can't open.
-  if (const int code = avformat_open_input(&format, config_.url.c_str(), nullptr, options.get()); code < 0)
-    return open_failure(code);
+  const int opened = avformat_open_input(&format, url->c_str(), nullptr, options.get());
+  if (opened < 0) return open_failure(opened);
   format_.reset(format);
   if (const int code = avformat_find_stream_info(format, nullptr); code < 0) return open_failure(code);
   if (interrupt_.cancelled() || interrupt_.timed_out()) return open_failure(AVERROR_EXIT);

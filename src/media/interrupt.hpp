@@ -19,7 +19,12 @@ class Interrupt {
     timeout_ = timeout;
     stall_after_ = stall_after;
     timed_out_ = false;
+    stopped_otherwise_ = false;
   }
+  /// Another reason to give up; asked on FFmpeg's thread.
+  void also_stops(std::function<bool()> reason) { reason_ = std::move(reason); }
+  /// That reason came true since arm().
+  [[nodiscard]] bool stopped_otherwise() const noexcept { return stopped_otherwise_; }
   void cancel() noexcept { cancelled_.store(true, std::memory_order_release); }
   [[nodiscard]] bool cancelled() const noexcept { return cancelled_.load(std::memory_order_acquire); }
   [[nodiscard]] bool timed_out() const noexcept { return timed_out_; }
@@ -29,6 +34,8 @@ class Interrupt {
   static int ask(void* self) noexcept { return static_cast<Interrupt*>(self)->should_stop() ? 1 : 0; }
   bool should_stop() noexcept {
     if (cancelled()) return true;
+    if (reason_ && reason_()) stopped_otherwise_ = true;
+    if (stopped_otherwise_) return true;
     const Duration waited = clock_.now() - started_;
     if (timeout_ > Duration::zero() && waited >= timeout_) timed_out_ = true;
     if (stall_after_ > Duration::zero() && waited >= stall_after_) {
@@ -40,11 +47,13 @@ class Interrupt {
 
   SteadyClock clock_;
   std::function<void()> on_stall_;
+  std::function<bool()> reason_;
   std::atomic<bool> cancelled_{false};
   TimePoint started_{};
   Duration timeout_{};
   Duration stall_after_{};
   bool timed_out_ = false;
+  bool stopped_otherwise_ = false;
 };
 
 }  // namespace gantry::media

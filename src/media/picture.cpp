@@ -2,6 +2,7 @@
 
 #include <turbojpeg.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string_view>
 
@@ -11,9 +12,6 @@ namespace gantry::media {
 namespace {
 
 using Bytes = std::span<const std::uint8_t>;
-
-/// AVFrame sizes are limited by the bytes of a plane, which must fit an int.
-constexpr std::int64_t kMostPixels = std::int64_t{1} << 28;
 
 bool begins_with(Bytes bytes, std::string_view magic, std::size_t at = 0) noexcept {
   return bytes.size() >= at + magic.size() && std::memcmp(bytes.data() + at, magic.data(), magic.size()) == 0;
@@ -35,12 +33,6 @@ Unexpected<Error> unreadable(const std::string& name, const std::string& why) {
   return fail(ErrorCode::kCorrupt, name + ": not a picture that can be read: " + why);
 }
 
-Unexpected<Error> too_large(const std::string& name, int width, int height) {
-  return fail(ErrorCode::kUnsupported, name + ": " + std::to_string(width) + "x" + std::to_string(height) +
-                                           " is larger than a picture may be (" + std::to_string(kMostPixels) +
-                                           " pixels)");
-}
-
 /// Adobe stores inks inverted; this is imread's arithmetic for it.
 void inks_to_bgr(const std::uint8_t* in, int width, std::uint8_t* out) noexcept {
   for (int x = 0; x < width; ++x, in += 4, out += 3)
@@ -49,11 +41,18 @@ void inks_to_bgr(const std::uint8_t* in, int width, std::uint8_t* out) noexcept 
 
 }  // namespace
 
-PictureReader::PictureReader() : turbo_(tjInitDecompress()) {
+PictureReader::PictureReader(std::int64_t most_pixels)
+    : most_pixels_(std::min(most_pixels, kMostPixels)), turbo_(tjInitDecompress()) {
   GANTRY_EXPECTS(turbo_ != nullptr, "libjpeg-turbo could not start");
 }
 PictureReader::~PictureReader() {
   tjDestroy(turbo_);
+}
+
+Unexpected<Error> PictureReader::too_large(const std::string& name, int width, int height) const {
+  return fail(ErrorCode::kUnsupported, name + ": " + std::to_string(width) + "x" + std::to_string(height) +
+                                           " is larger than a picture may be (" + std::to_string(most_pixels_) +
+                                           " pixels)");
 }
 
 Result<PictureLoan> PictureReader::read_jpeg(Bytes bytes, const std::string& name) {
@@ -61,7 +60,7 @@ Result<PictureLoan> PictureReader::read_jpeg(Bytes bytes, const std::string& nam
   if (tjDecompressHeader3(turbo_, bytes.data(), bytes.size(), &width, &height, &subsampling, &colorspace) != 0)
     return unreadable(name, tjGetErrorStr2(turbo_));
   if (width < 1 || height < 1) return unreadable(name, "it has no header");
-  if (std::int64_t{width} * height > kMostPixels) return too_large(name, width, height);
+  if (std::int64_t{width} * height > most_pixels_) return too_large(name, width, height);
   PictureLoan picture = pool_.borrow(AV_PIX_FMT_BGR24, width, height);
   if (!picture) return too_large(name, width, height);
   const AVFrame& frame = *picture.frame;
@@ -92,7 +91,7 @@ Result<PictureLoan> PictureReader::read_other(Bytes bytes, const std::string& na
       av_new_packet(packet.get(), static_cast<int>(bytes.size())) < 0)
     return fail(ErrorCode::kExhausted, name + ": out of memory");
   std::memcpy(packet->data, bytes.data(), bytes.size());
-  context->max_pixels = kMostPixels;
+  context->max_pixels = most_pixels_;
   context->thread_count = 1;
   int code = avcodec_open2(context.get(), codec, nullptr);
   if (code >= 0) code = avcodec_send_packet(context.get(), packet.get());

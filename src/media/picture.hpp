@@ -18,7 +18,10 @@ namespace gantry::media {
 /// Owned and used by one thread.
 class PictureReader {
  public:
-  PictureReader();
+  /// AVFrame sizes are limited by the bytes of a plane, which must fit an int.
+  static constexpr std::int64_t kMostPixels = std::int64_t{1} << 28;
+
+  explicit PictureReader(std::int64_t most_pixels = kMostPixels);
   ~PictureReader();
   PictureReader(const PictureReader&) = delete;
   PictureReader& operator=(const PictureReader&) = delete;
@@ -29,7 +32,9 @@ class PictureReader {
  private:
   Result<PictureLoan> read_jpeg(std::span<const std::uint8_t> bytes, const std::string& name);
   Result<PictureLoan> read_other(std::span<const std::uint8_t> bytes, const std::string& name);
+  [[nodiscard]] Unexpected<Error> too_large(const std::string& name, int width, int height) const;
 
+  const std::int64_t most_pixels_;
   void* turbo_ = nullptr;  ///< tjhandle
   PicturePool pool_;
   PicturePool turned_;

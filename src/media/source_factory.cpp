@@ -40,6 +40,9 @@ std::unique_ptr<Source> make_source(const SourceConfig& config) {
     local.url = config.url.substr(7);
     scheme.clear();
   }
+  // Refused when it is opened, with the gate's reason.
+  if (config.gate && !config.gate->trusts(config.url) && (scheme.empty() || scheme == "udp" || scheme == "tcp"))
+    return make_ffmpeg_source(config);
   if (scheme.empty()) return is_picture_path(local.url) ? make_picture_source(local) : make_ffmpeg_source(local);
   Registry& known = registry();
   SourceMaker maker;

@@ -75,21 +75,26 @@ Api::Impl::Impl(app::System& system, CameraState& state, TokenStore& tokens, con
       tokens_(tokens),
       clock_(clock),
       options_(std::move(options)),
+      gate_(options_.resolve ? media::SourceGate{options_.allow_sources, options_.resolve, {}}
+                             : media::SourceGate{options_.allow_sources}),
       started_at_(clock.now()),
-      observer_(system, clock, [&tokens] {
-        // A token file that somebody has broken keeps the tokens that were good.
-        try {
-          tokens.refresh();
-        } catch (const std::exception&) {
-          return;
-        }
-      }) {}
+      observer_(system, clock,
+                [&tokens] {
+                  // A token file that somebody has broken keeps the tokens that were good.
+                  try {
+                    tokens.refresh();
+                  } catch (const std::exception&) {
+                    return;
+                  }
+                }),
+      inference_(system, clock) {}
 
 void Api::Impl::add_routes(Router& router) {
   add_health(router);
   add_sessions(router);
   add_looks(router);
   add_changes(router);
+  add_inference(router);
   add_page(router);
 }
 
@@ -113,7 +118,7 @@ void Api::Impl::add_health(Router& router) {
               .handler = [this](Request&, const Responder& respond) { respond(ready()); }});
 }
 
-Response Api::Impl::ready() const {
+std::vector<std::string> Api::Impl::not_ready_because() const {
   std::vector<std::string> reasons;
   if (phase_ != Phase::kRunning) reasons.emplace_back(std::string("the server is ") + name_of(phase_));
   const auto report = system_.scheduler_report();
@@ -123,6 +128,11 @@ Response Api::Impl::ready() const {
   if (!works) reasons.emplace_back("no device takes work");
   if (report.degrade_step >= 4)
     reasons.emplace_back("only urgent frames are taken: " + std::string(report.degrade_reason));
+  return reasons;
+}
+
+Response Api::Impl::ready() const {
+  const auto reasons = not_ready_because();
   const bool good = reasons.empty();
   return server::json(good ? 200 : 503, Json{{"status", good ? "ready" : "not ready"}, {"reasons", reasons}}.dump());
 }

@@ -5,7 +5,6 @@
 #include "gantry/core/errors.hpp"
 #include "gantry/media/url.hpp"
 #include "server/api_impl.hpp"
-#include "server/source_rules.hpp"
 
 namespace gantry::server {
 namespace {
@@ -107,12 +106,13 @@ Response Api::Impl::patch(const Request& request) {
   return take_over(request, &found->second, CameraState::load(text, id, found->second, "body"), text, false);
 }
 
-Response Api::Impl::take_over(const Request& request, const config::CameraConfig* before,
-                              const config::CameraConfig& next, const std::string& body, bool whole) {
+Response Api::Impl::take_over(const Request& request, const config::CameraConfig* before, config::CameraConfig next,
+                              const std::string& body, bool whole) {
   const std::string& id = request.params.at("id");
-  if (before == nullptr || before->source != next.source)
-    if (const auto reason = refuse_source(next.source, options_.allow_sources))
-      return problem(422, "Unprocessable Content", *reason);
+  if (before != nullptr && before->source == next.source)
+    next.from_client = before->from_client;
+  else if (const auto passage = gate_.pass(next.source); !passage)
+    return problem(422, "Unprocessable Content", passage.error().message);
   const bool same = before != nullptr && *before == next;
   if (!same)
     if (auto done = before != nullptr ? system_.change_camera(id, next) : system_.add_camera(id, next); !done)

@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "gantry/server/api.hpp"
+#include "server/inference.hpp"
 #include "server/observer.hpp"
 #include "server/worker.hpp"
 
@@ -23,6 +24,8 @@ class Api::Impl {
   void add_looks(Router& router);
   void add_page(Router& router);
   [[nodiscard]] Response ready() const;
+  /// Empty where the server is ready.
+  [[nodiscard]] std::vector<std::string> not_ready_because() const;
   [[nodiscard]] Response metrics() const;
   [[nodiscard]] Response system_view() const;
   [[nodiscard]] Response events(const Request& request);
@@ -31,6 +34,9 @@ class Api::Impl {
   [[nodiscard]] Response list_cameras() const;
   template <typename Show>
   [[nodiscard]] Response show_camera(const std::string& id, int status, Show show) const;
+
+  // -- api_inference.cpp
+  void add_inference(Router& router);
 
   // -- api_cameras.cpp: on changes_
   void add_changes(Router& router);
@@ -41,7 +47,7 @@ class Api::Impl {
   Response remove(const Request& request);
   Response boost(const Request& request);
   Response drain(const Request& request);
-  Response take_over(const Request& request, const config::CameraConfig* before, const config::CameraConfig& next,
+  Response take_over(const Request& request, const config::CameraConfig* before, config::CameraConfig next,
                      const std::string& body, bool whole);
   void audit(const Request& request, const std::string& what) const;
   /// After a change: the camera as it is now.
@@ -52,11 +58,13 @@ class Api::Impl {
   TokenStore& tokens_;
   const Clock& clock_;
   const ApiOptions options_;
+  const media::SourceGate gate_;
   const TimePoint started_at_;
   const std::chrono::system_clock::time_point started_wall_ = std::chrono::system_clock::now();
   std::atomic<Phase> phase_{Phase::kStarting};
   std::atomic<const HttpServer*> server_{nullptr};
   SystemObserver observer_;
+  Inference inference_;
   Worker changes_{64};  // last: its tasks use all of the above
 };
 

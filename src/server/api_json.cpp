@@ -167,6 +167,7 @@ std::string system_json(const app::System& system, const SystemView& view) {
                  {"classes", system.model().class_names}}},
                {"cameras", {{"running", cameras.size()}, {"states", std::move(states)}}},
                {"frames", frames_of(system.totals())},
+               {"pictures", frames_of(system.pictures())},
                {"devices", devices_of(system, metrics, report, view)},
                {"priorities", std::move(classes)},
                {"load",

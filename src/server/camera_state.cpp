@@ -64,7 +64,10 @@ class CameraState::Impl {
       const bool patch = entry.begin().key() == "patch";
       const auto in_file = config.cameras.find(id);
       if (patch && in_file == config.cameras.end()) continue;  // the file has dropped it since
-      config.cameras[id] = load(body.dump(), id, patch ? in_file->second : config.defaults, file_.string());
+      auto camera = load(body.dump(), id, patch ? in_file->second : config.defaults, file_.string());
+      // A client that has sent back what it was shown has given no source of its own.
+      if (in_file != config.cameras.end() && in_file->second.source == camera.source) camera.from_client = false;
+      config.cameras[id] = std::move(camera);
     }
     return config;
   }
@@ -120,8 +123,11 @@ Result<void> CameraState::remove(const std::string& id) {
 config::CameraConfig CameraState::load(std::string_view body, const std::string& id, const config::CameraConfig& base,
                                        const std::string& origin) {
   json keys = json::parse(body);
-  if (!keys.contains("source") && !base.source.empty()) keys["source"] = escaped(base.source);
-  return config::load_camera(keys.dump(), id, origin, base, no_environment);
+  const bool given = keys.contains("source");
+  if (!given && !base.source.empty()) keys["source"] = escaped(base.source);
+  auto camera = config::load_camera(keys.dump(), id, origin, base, no_environment);
+  camera.from_client = given || base.from_client;
+  return camera;
 }
 
 }  // namespace gantry::server

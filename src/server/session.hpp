@@ -86,9 +86,6 @@ class ReadLimit {
   std::shared_ptr<State> state_;
 };
 
-/// How often a waiting stream looks whether its token still holds.
-inline constexpr std::chrono::milliseconds kTokenCheck{1000};
-
 template <typename Socket>
 class Session {
  public:
@@ -311,14 +308,14 @@ class Session {
     auto checked = std::chrono::steady_clock::now();
     while (!error && tcp().socket().is_open()) {
       const auto now = std::chrono::steady_clock::now();
-      if (now - checked > kTokenCheck) {
+      if (now - checked > options().stream_check) {
         checked = now;
         if (!shared_->tokens.valid(request.principal)) break;
       }
       const Stream::Poll state = response.stream->poll(data);
       if (state == Stream::Poll::kEnd) break;
       if (state == Stream::Poll::kWait) {
-        co_await waker->wait(kTokenCheck);
+        co_await waker->wait(options().stream_check);
         continue;
       }
       const std::string piece = chunk(data);
@@ -358,14 +355,14 @@ class Session {
     auto checked = std::chrono::steady_clock::now();
     while (!error && *reading && tcp().socket().is_open()) {
       const auto now = std::chrono::steady_clock::now();
-      if (now - checked > kTokenCheck) {
+      if (now - checked > options().stream_check) {
         checked = now;
         if (!shared_->tokens.valid(request.principal)) break;
       }
       const Stream::Poll state = response.stream->poll(message);
       if (state == Stream::Poll::kEnd) break;
       if (state == Stream::Poll::kWait) {
-        co_await waker->wait(kTokenCheck);
+        co_await waker->wait(options().stream_check);
         continue;
       }
       ws->text(true);
@@ -380,7 +377,7 @@ class Session {
     if (*reading && !error)
       co_await ws->async_close(websocket::close_code::policy_error, net::redirect_error(net::use_awaitable, error));
     tcp().close();
-    while (*reading) co_await waker->wait(kTokenCheck);
+    while (*reading) co_await waker->wait(options().stream_check);
   }
 
   static net::awaitable<void> read_messages(websocket::stream<Socket&>& ws, std::shared_ptr<Stream> stream,

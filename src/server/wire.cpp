@@ -80,7 +80,7 @@ Response problem(int status, std::string_view title, std::string_view detail) {
   Response response;
   response.status = status;
   response.content_type = "application/problem+json";
-  response.body = nlohmann::json{{"status", status}, {"title", title}, {"detail", detail}}.dump(
+  response.body = nlohmann::json{{"status", status}, {"title", title}, {"detail", detail}, {"error", detail}}.dump(
       -1, ' ', false, nlohmann::json::error_handler_t::replace);
   return response;
 }

@@ -56,8 +56,8 @@ class RawClient {
     const auto head = received_.find("\r\n\r\n");
     if (head == std::string::npos) return std::exchange(received_, {});
     std::size_t length = 0;
-    const auto field = received_.find("Content-Length: ");
-    if (field < head) length = std::stoul(received_.substr(field + 16));
+    const auto field = received_.find("\r\nContent-Length: ");
+    if (field < head) length = std::stoul(received_.substr(field + 18));
     const std::size_t total = head + 4 + length;
     while (received_.size() < total && !closed_) {
       const auto before = received_.size();

@@ -49,6 +49,24 @@ struct Snapshot {
   StorageRef pixels;  ///< shared with the pipeline: read only, and let go soon
 };
 
+/// A picture that a client hands in, to be run like a camera's frame.
+struct PictureRequest {
+  Image image;        ///< in host memory; view into `pixels`
+  StorageRef pixels;  ///< not empty
+  Priority priority = Priority::kNormal;
+  TimePoint received_at{};
+  TimePoint deadline{};  ///< it is dropped where it cannot be answered by then
+  engine::DetectOptions options;
+};
+/// Its end: the detections where `outcome` is no drop.
+struct PictureAnswer {
+  Outcome outcome = Outcome::kShutdown;
+  Detections detections;
+  sinks::FrameLatency latency;
+};
+/// Called exactly once, on any thread: be quick, never block or throw.
+using PictureAnswerFn = std::function<void(PictureAnswer&&)>;
+
 /// Listeners are called on a thread of the back end while the frame is being ended: be quick, never block or throw.
 using ResultFn = std::function<void(const sinks::FrameResult&)>;
 
@@ -117,6 +135,15 @@ class System {
   /// A device that drains finishes what it runs and takes nothing new; false ends that. kNotFound.
   [[nodiscard]] Result<void> drain(const std::string& device, bool draining);
 
+  // -- pictures from elsewhere
+  /// Runs the picture through the same scheduler as the cameras' frames; all pictures of one moment count as one camera
+  /// when frames are given up in fairness. At most kMostPictures wait or run, the next one is shed. Returns at once but
+  /// where no input shape is ready yet.
+  void infer(PictureRequest&& request, PictureAnswerFn done);
+  static constexpr int kMostPictures = 1024;
+  /// Books of those pictures.
+  [[nodiscard]] FrameCounts pictures() const;
+
   // -- results
   [[nodiscard]] Subscription subscribe(ResultFn listener);
   [[nodiscard]] std::optional<Snapshot> snapshot(const std::string& id) const;
@@ -124,7 +151,7 @@ class System {
   // -- questions
   [[nodiscard]] std::vector<CameraStatus> cameras() const;
   [[nodiscard]] std::optional<CameraStatus> camera(const std::string& id) const;
-  /// All cameras that are and that were.
+  /// All cameras that are and that were, and pictures from elsewhere.
   [[nodiscard]] FrameCounts totals() const;
   /// With sources as they were given, secrets included.
   [[nodiscard]] config::Config config() const;

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "gantry/media/source.hpp"
+#include "gantry/media/source_gate.hpp"
 
 namespace gantry::media {
 
@@ -26,6 +27,7 @@ struct SourceConfig {
   Duration read_timeout =
       std::chrono::seconds(10);                    ///< hard; without a packet for this long the connection is given up
   Duration stall_after = std::chrono::seconds(2);  ///< without a packet for this long `on_stall` is called
+  std::shared_ptr<const SourceGate> gate;          ///< null: the URL is trusted
   /// Called inside next(), on its thread, once each time packets stay away for `stall_after`. Live sources only.
   std::function<void()> on_stall;
 };

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "gantry/app/system.hpp"
+#include "gantry/media/source_gate.hpp"
 #include "gantry/server/camera_state.hpp"
 #include "gantry/server/http_server.hpp"
 #include "gantry/server/router.hpp"
@@ -21,6 +22,7 @@ namespace gantry::server {
 struct ApiOptions {
   std::string version = "0";
   std::vector<std::string> allow_sources;  ///< prefixes of sources that clients may use whatever they are
+  media::SourceGate::Resolve resolve;      ///< instead of the system's name look-up; for tests
   bool tls = false;                        ///< cookies are marked Secure
   app::LogFn log;                          ///< audit log of changes; may be empty
 };

@@ -60,7 +60,8 @@ struct Response {
 /// Answers a request once, from any thread, at once or later. Must not be called twice.
 using Responder = std::function<void(Response)>;
 
-/// RFC 9457 problem details; `detail` says what to change.
+/// RFC 9457 problem details; `detail` says what to change. `error` says it once more, for clients of the Open Inference
+/// Protocol, which read nothing else.
 [[nodiscard]] Response problem(int status, std::string_view title, std::string_view detail);
 /// `body` is JSON text already.
 [[nodiscard]] Response json(int status, std::string body);

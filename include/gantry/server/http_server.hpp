@@ -37,6 +37,7 @@ struct HttpServerOptions {
   std::chrono::milliseconds body_timeout{30'000};
   std::chrono::milliseconds idle_timeout{60'000};
   std::chrono::milliseconds write_timeout{20'000};
+  std::chrono::milliseconds stream_check{1000};  ///< how often a waiting stream looks whether its token still holds
 };
 
 struct HttpServerStats {
