@@ -27,7 +27,7 @@ struct BenchCommand {
 
 void run_engine(const BenchCommand& command) {
   const auto picture = config::parse_input_size(command.picture).value();
-  const auto backend = open_model(command.model);
+  const auto backend = open_model(command.model, engine::Mode::kThroughput, true);
   const auto duration = parse_duration(command.duration).value();
   const int together = std::max(1, backend->capabilities().concurrent_batches) + 1;
   std::vector<std::vector<std::string>> rows{
@@ -65,7 +65,7 @@ void run_engine(const BenchCommand& command) {
 /// What each part costs alone, and what the whole costs: the difference is Gantry's.
 void run_pipeline(const BenchCommand& command) {
   scene::register_scene_sources();
-  const auto backend = open_model(command.model);
+  const auto backend = open_model(command.model, engine::Mode::kThroughput, true);
   auto for_decode = make_inputs({command.input}, {});
   auto for_pipeline = make_inputs({command.input}, {});
   if (for_decode.size() != 1 || for_decode[0].pictures)

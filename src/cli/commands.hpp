@@ -23,6 +23,7 @@ void add_doctor(CLI::App& app, int& exit_code);
 void add_demo(CLI::App& app, int& exit_code);
 void add_config(CLI::App& app, int& exit_code);
 void add_engine(CLI::App& app, int& exit_code);
+void add_optimize(CLI::App& app, int& exit_code);
 void add_val(CLI::App& app, int& exit_code);
 void add_simulate(CLI::App& app, int& exit_code);
 void add_scene(CLI::App& app, int& exit_code);

@@ -1,10 +1,27 @@
 #include "cli/common_options.hpp"
 
+#include <charconv>
+#include <string_view>
+#include <tuple>
+
 #include "gantry/app/class_filter.hpp"
 #include "gantry/app/model_finder.hpp"
 #include "gantry/config/input_size.hpp"
 
 namespace gantry::cli {
+
+std::optional<std::pair<engine::Device, int>> parse_device(const std::string& text) {
+  if (text == "auto") return std::pair{engine::Device::kAuto, 0};
+  if (text == "cpu") return std::pair{engine::Device::kCpu, 0};
+  if (text == "cuda") return std::pair{engine::Device::kCuda, 0};
+  constexpr std::string_view kPrefix = "cuda:";
+  int index = 0;
+  const char* const end = text.data() + text.size();
+  if (!text.starts_with(kPrefix)) return std::nullopt;
+  const auto [stop, error] = std::from_chars(text.data() + kPrefix.size(), end, index);
+  if (error != std::errc{} || stop != end || index < 0) return std::nullopt;
+  return std::pair{engine::Device::kCuda, index};
+}
 
 void add_model_options(CLI::App& command, ModelChoice& choice) {
   command.add_option("-m,--model", choice.model, "Detector: .onnx file, OpenVINO .xml or folder, or a name")
@@ -16,23 +33,24 @@ void add_model_options(CLI::App& command, ModelChoice& choice) {
                    ? std::string{}
                    : "'" + text + "' is no input size; use auto, one side like 640, or WIDTHxHEIGHT, sides 32…4096";
       });
-  command.add_option("--device", choice.device, "What runs the network: auto, cpu or cuda")
+  command.add_option("--device", choice.device, "What runs the network: auto, cpu, cuda or cuda:N")
       ->capture_default_str()
-      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+      ->check([](const std::string& text) {
+        return parse_device(text) ? std::string{} : "'" + text + "' is no device; use auto, cpu, cuda or cuda:1";
+      });
   command.add_option("--threads", choice.threads, "CPU threads of the network; 0 takes every core")
       ->capture_default_str()
       ->check(CLI::Range(0, 1024));
 }
 
-std::unique_ptr<engine::Backend> open_model(const ModelChoice& choice, engine::Mode mode) {
+std::unique_ptr<engine::Backend> open_model(const ModelChoice& choice, engine::Mode mode, bool wait_for_tuning) {
   const auto size = config::parse_input_size(choice.imgsz).value_or(config::InputSize{});
   engine::ModelOptions options;
   options.path = app::find_model(choice.model);
-  options.device = choice.device == "cpu"    ? engine::Device::kCpu
-                   : choice.device == "cuda" ? engine::Device::kCuda
-                                             : engine::Device::kAuto;
+  std::tie(options.device, options.device_index) = *parse_device(choice.device);
   options.input = {size.width, size.height};
   options.mode = mode;
+  options.wait_for_tuning = wait_for_tuning;
   options.threads = choice.threads;
   return engine::make_backend(options);
 }

@@ -3,7 +3,9 @@
 #include <CLI/CLI.hpp>
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gantry/config/config.hpp"
@@ -17,11 +19,14 @@ struct ModelChoice {
   std::string device = "auto";
   int threads = 0;
 };
+/// "auto", "cpu", "cuda" (GPU 0) or "cuda:N".
+[[nodiscard]] std::optional<std::pair<engine::Device, int>> parse_device(const std::string& text);
 /// --model, --imgsz, --device, --threads
 void add_model_options(CLI::App& command, ModelChoice& choice);
 /// @throws ModelError, DeviceError
 [[nodiscard]] std::unique_ptr<engine::Backend> open_model(const ModelChoice& choice,
-                                                          engine::Mode mode = engine::Mode::kThroughput);
+                                                          engine::Mode mode = engine::Mode::kThroughput,
+                                                          bool wait_for_tuning = false);
 
 /// What a configuration file asks for, one back end a device. @throws ModelError, DeviceError
 [[nodiscard]] std::vector<std::unique_ptr<engine::Backend>> open_backends(const config::Config& config);

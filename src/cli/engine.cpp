@@ -6,6 +6,8 @@
 #include <string>
 
 #include "cli/commands.hpp"
+#include "cli/common_options.hpp"
+#include "cli/engine_gpu.hpp"
 #include "gantry/core/errors.hpp"
 #include "gantry/engine/graph/check.hpp"
 #include "gantry/engine/graph/cost.hpp"
@@ -23,6 +25,7 @@ struct PlanChoice {
   std::string model;
   std::string shape;
   int batch = 1;
+  std::string device = "auto";
   bool json = false;
 };
 struct InspectChoice : PlanChoice {
@@ -32,14 +35,25 @@ struct InspectChoice : PlanChoice {
 };
 struct CheckChoice : PlanChoice {
   std::string input;
-  double tolerance = 1e-3;
+  double tolerance = 0;  ///< 0: kTolerance of what runs
   bool isolated = false;
 };
+
+/// Of a layer's largest value, against float32: the CPU runs in float32 too, the GPU stores halves.
+constexpr double kCpuTolerance = 1e-3;
+constexpr double kGpuTolerance = 3e-2;
 
 void add_plan_options(CLI::App& command, PlanChoice& choice) {
   command.add_option("MODEL", choice.model, "The ONNX file")->required();
   command.add_option("--shape", choice.shape, "Input rectangle as WIDTHxHEIGHT, multiples of 32; default: as exported");
   command.add_option("--batch", choice.batch, "Pictures in a batch")->check(CLI::Range(1, 256));
+  command
+      .add_option("--device", choice.device,
+                  "What runs it: auto (a GPU where there is one), cpu (no GPU), cuda or cuda:N")
+      ->capture_default_str()
+      ->check([](const std::string& text) {
+        return parse_device(text) ? std::string{} : "'" + text + "' is no device; use auto, cpu, cuda or cuda:1";
+      });
   command.add_flag("--json", choice.json, "Print the result as JSON");
 }
 
@@ -159,7 +173,15 @@ nlohmann::json as_json(const Plan& plan, const std::vector<View>& views) {
   return list;
 }
 
-void print_json(const Model& model, const Plan& plan, const Report& report, int batch) {
+nlohmann::json as_json(const cuda::ProfileReport& measured) {
+  nlohmann::json ops = nlohmann::json::array();
+  for (const cuda::OpReport& op : measured.ops)
+    ops.push_back({{"node", op.name}, {"kernel", op.kernel}, {"us", op.micros}, {"floor_us", op.floor_micros}});
+  return {{"batch", measured.batch}, {"ms", measured.milliseconds}, {"kernels", measured.kernels}, {"ops", ops}};
+}
+
+void print_json(const Model& model, const Plan& plan, const Report& report, int batch,
+                const std::optional<cuda::ProfileReport>& measured) {
   nlohmann::json ops = nlohmann::json::array();
   for (std::size_t i = 0; i < plan.ops.size(); ++i) {
     const Op& op = plan.ops[i];
@@ -180,7 +202,7 @@ void print_json(const Model& model, const Plan& plan, const Report& report, int 
   nlohmann::json segments = nlohmann::json::array();
   for (const Segment& segment : plan.segments)
     segments.push_back({{"first_op", segment.first_op}, {"ops", segment.op_count}, {"sub_batch", segment.sub_batch}});
-  const nlohmann::json all{{"model", model.info().path},
+  nlohmann::json all{{"model", model.info().path},
                            {"hash", model.hash()},
                            {"width", plan.shape.width},
                            {"height", plan.shape.height},
@@ -191,6 +213,7 @@ void print_json(const Model& model, const Plan& plan, const Report& report, int 
                            {"segments", segments},
                            {"arena_bytes", plan.arena_bytes(batch)},
                            {"sum_of_buffers", plan.sum_of_buffers()}};
+  if (measured) all["measured"] = as_json(*measured);
   fmt::print("{}\n", all.dump(2));
 }
 
@@ -201,7 +224,10 @@ void inspect(const InspectChoice& choice) {
   const Plan plan = make_plan(model, parse_shape(choice.shape, model.info().native_shape), options);
   const Card card{choice.gigabytes_per_second * 1e9, choice.teraflops * 1e12};
   const Report report = make_report(plan, card, choice.batch);
-  (choice.json ? print_json : print_text)(model, plan, report, choice.batch);
+  const auto measured = measure_on_gpu(choice.device, choice.model, plan.shape, choice.batch);
+  if (choice.json) return print_json(model, plan, report, choice.batch, measured);
+  print_text(model, plan, report, choice.batch);
+  if (measured) print_measured(*measured);
 }
 
 /// The first pictures of a file or folder, letterboxed as in use.
@@ -271,17 +297,21 @@ int check(const CheckChoice& choice) {
   const std::vector<float> images =
       choice.input.empty() ? drawn_images(shape, choice.batch) : read_images(choice.input, shape, choice.batch);
   const LayerCheck reference(model, plan, images, choice.batch);
-  const auto errors = check_on_cpu(reference, plan, images, choice.batch,
-                                   choice.isolated ? CheckMode::kIsolated : CheckMode::kCumulative);
+  const CheckMode mode = choice.isolated ? CheckMode::kIsolated : CheckMode::kCumulative;
+  auto on_gpu = check_on_gpu(choice.device, choice.model, shape, images, reference, mode);
+  const char* const runs = on_gpu ? "gpu" : "cpu";
+  const double tolerance = choice.tolerance > 0 ? choice.tolerance : on_gpu ? kGpuTolerance : kCpuTolerance;
+  const auto errors = on_gpu ? std::move(*on_gpu) : check_on_cpu(reference, plan, images, choice.batch, mode);
   const LayerError* first = nullptr;
   for (const LayerError& error : errors)
-    if (first == nullptr && !error.within(choice.tolerance)) first = &error;
+    if (first == nullptr && !error.within(tolerance)) first = &error;
 
   if (choice.json) {
     nlohmann::json layers = nlohmann::json::array();
-    for (const LayerError& error : errors) layers.push_back(as_json(error, choice.tolerance));
+    for (const LayerError& error : errors) layers.push_back(as_json(error, tolerance));
     nlohmann::json all{{"model", choice.model},         {"width", shape.width},     {"height", shape.height},
-                       {"tolerance", choice.tolerance}, {"good", first == nullptr}, {"layers", layers}};
+                       {"tolerance", tolerance},        {"good", first == nullptr}, {"layers", layers},
+                       {"device", runs}};
     if (first != nullptr) all["first_out_of_tolerance"] = first->node;
     if (reference.decode()) all["decode"] = {{"box_px", reference.decode()->box}, {"score", reference.decode()->score}};
     fmt::print("{}\n", all.dump(2));
@@ -290,17 +320,19 @@ int check(const CheckChoice& choice) {
   fmt::print("{:>3} {:>11} {:>11} {:>10}  {}\n", "op", "difference", "scale", "relative", "node");
   for (const LayerError& error : errors)
     fmt::print("{:>3} {:>11.3e} {:>11.3e} {:>10.1e}{} {}\n", error.op, error.difference, error.scale, error.relative(),
-               error.within(choice.tolerance) ? " " : "!", error.node);
+               error.within(tolerance) ? " " : "!", error.node);
   if (reference.decode())
     fmt::print("\nGantry's decode against the file's own: boxes {:.1e} px, scores {:.1e} apart at most\n",
                reference.decode()->box, reference.decode()->score);
   if (first == nullptr) {
-    fmt::print("\n{}: all {} results within {:g} of the float32 run\n", choice.model, errors.size(), choice.tolerance);
+    fmt::print("\n{} on the {}: all {} results within {:g} of the float32 run\n", choice.model, runs, errors.size(),
+               tolerance);
     return kOk;
   }
   fmt::print(
-      "\n{}: op {} ({}) is the first out of tolerance: {} instead of {} in picture {}, row {}, column {}, channel {}\n",
-      choice.model, first->op, first->node, first->found, first->expected, first->image, first->y, first->x,
+      "\n{} on the {}: op {} ({}) is the first out of tolerance: {} instead of {} in picture {}, row {}, column {}, "
+      "channel {}\n",
+      choice.model, runs, first->op, first->node, first->found, first->expected, first->image, first->y, first->x,
       first->channel);
   return kFailed;
 }
@@ -314,7 +346,8 @@ void add_engine(CLI::App& app, int& exit_code) {
 
   auto* inspect_command = engine->add_subcommand(
       "inspect",
-      "Print the fused plan: every op with the bytes and flops it needs and the time they take at the least");
+      "Print the fused plan: every op with the bytes and flops it needs and the time they take at the least, and where "
+      "there is a GPU the time they do take");
   auto inspected = std::make_shared<InspectChoice>();
   add_plan_options(*inspect_command, *inspected);
   inspect_command
@@ -331,12 +364,12 @@ void add_engine(CLI::App& app, int& exit_code) {
 
   auto* check_command = engine->add_subcommand(
       "check",
-      "Run the fused plan on the CPU, compare every layer with a float32 run of the file as it stands, and name "
-      "the first that differs");
+      "Run the fused plan, compare every layer with a float32 run of the file as it stands, and name the first that "
+      "differs");
   auto checked = std::make_shared<CheckChoice>();
   add_plan_options(*check_command, *checked);
   check_command->add_option("--input", checked->input, "Pictures or video to run on; default: drawn pictures");
-  check_command->add_option("--tolerance", checked->tolerance, "Largest difference allowed, of a layer's largest value")
+  check_command->add_option("--tolerance", checked->tolerance, "Largest difference allowed, of a layer's largest value; default: 1e-3 on the CPU, 3e-2 on a GPU")
       ->check(CLI::PositiveNumber);
   check_command->add_flag("--isolated", checked->isolated,
                           "Give every op the float32 run's inputs, so that errors don't add up");

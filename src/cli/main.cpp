@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
   cli::add_demo(app, exit_code);
   cli::add_config(app, exit_code);
   cli::add_engine(app, exit_code);
+  cli::add_optimize(app, exit_code);
   cli::add_val(app, exit_code);
   cli::add_simulate(app, exit_code);
   cli::add_scene(app, exit_code);

@@ -1,5 +1,7 @@
 #include "gantry/engine/factory.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include "gantry/core/errors.hpp"
 #if defined(GANTRY_HAVE_CUDA)
 #include "engine/cuda/backend.hpp"
@@ -14,14 +16,19 @@ namespace gantry::engine {
 #if defined(GANTRY_HAVE_CUDA)
 namespace {
 
-/// kAuto takes the card where there is a usable one and the model is one that it runs.
-bool card_for(const ModelOptions& options) {
-  if (options.device != Device::kAuto || !options.path.ends_with(".onnx")) return false;
+/// kAuto takes the card where there is a usable one and it runs the model; otherwise nothing.
+std::unique_ptr<Backend> on_card_if_possible(const ModelOptions& options) {
+  if (!options.path.ends_with(".onnx")) return nullptr;
   try {
     static_cast<void>(cuda::describe_device(options.device_index));
-    return true;
   } catch (const DeviceError&) {
-    return false;
+    return nullptr;
+  }
+  try {
+    return cuda::make_cuda_backend(options);
+  } catch (const StartupError& error) {
+    spdlog::warn("the CPU runs {}, since the GPU can't: {}", options.path, error.what());
+    return nullptr;
   }
 }
 
@@ -30,7 +37,9 @@ bool card_for(const ModelOptions& options) {
 
 std::unique_ptr<Backend> make_backend(const ModelOptions& options) {
 #if defined(GANTRY_HAVE_CUDA)
-  if (options.device == Device::kCuda || card_for(options)) return cuda::make_cuda_backend(options);
+  if (options.device == Device::kCuda) return cuda::make_cuda_backend(options);
+  if (options.device == Device::kAuto)
+    if (auto backend = on_card_if_possible(options)) return backend;
 #endif
   if (options.device == Device::kCuda) {
     throw DeviceError(

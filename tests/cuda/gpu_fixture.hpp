@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <random>
@@ -34,6 +35,12 @@ inline LaunchShape launch_shape(bool small = false) {
   cudaDeviceGetAttribute(&shape.multiprocessors, cudaDevAttrMultiProcessorCount, 0);
   if (small) shape.multiprocessors = 1;
   return shape;
+}
+
+/// $GANTRY_KERNEL_PIXELS leaves out cases of more pixels a batch: compute-sanitizer slows kernels down by a hundred times.
+inline bool too_large(int pixels) {
+  static const char* const limit = std::getenv("GANTRY_KERNEL_PIXELS");
+  return limit != nullptr && pixels > std::atoi(limit);
 }
 
 class GpuTest : public ::testing::Test {

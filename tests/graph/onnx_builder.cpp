@@ -76,6 +76,23 @@ class Layers {
     parts.push_back(add(parts[1], conv(path + "/m.0/cv2", hidden, c, 3)));
     return conv(path + "/cv2", concat(parts), out, 1);
   }
+  Map bottleneck(const std::string& path, const Map& x, std::int64_t hidden) {
+    return add(x, conv(path + "/cv2", conv(path + "/cv1", x, hidden, 3), x.channels, 3));
+  }
+  Map c3k(const std::string& path, const Map& x) {
+    Map y = conv(path + "/cv1", x, x.channels / 2, 1);
+    for (const char* step : {"/m.0", "/m.1"}) y = bottleneck(path + step, y, y.channels);
+    return conv(path + "/cv3", concat({y, conv(path + "/cv2", x, x.channels / 2, 1)}), x.channels, 1);
+  }
+  /// As in a whole YOLO11: `count` blocks of `inner` channels, each a bottleneck or a C3k.
+  Map c3k2(const std::string& path, const Map& x, std::int64_t out, std::int64_t inner, int count, bool deep) {
+    auto parts = split(conv(path + "/cv1", x, 2 * inner, 1), {inner, inner});
+    for (int i = 0; i < count; ++i) {
+      const std::string step = path + "/m." + std::to_string(i);
+      parts.push_back(deep ? c3k(step, parts.back()) : bottleneck(step, parts.back(), inner / 2));
+    }
+    return conv(path + "/cv2", concat(parts), out, 1);
+  }
   Map sppf(const std::string& path, const Map& x) {
     std::vector<Map> maps{conv(path + "/cv1", x, x.channels / 2, 1)};
     for (int i = 0; i < 3; ++i) {
@@ -86,8 +103,8 @@ class Layers {
     }
     return conv(path + "/cv2", concat(maps), x.channels, 1);
   }
-  Map attention(const std::string& path, const Map& x) {
-    const std::int64_t heads = 2, hd = x.channels / heads, kd = hd / 2, area = x.height * x.width;
+  Map attention(const std::string& path, const Map& x, std::int64_t heads = 2) {
+    const std::int64_t hd = x.channels / heads, kd = hd / 2, area = x.height * x.width;
     const Map qkv = conv(path + "/qkv", x, heads * (2 * kd + hd), 1, 1, false);
     b_.scope(path);
     const std::string flat = b_.node("Reshape", {qkv.name, b_.ints({lead(), heads, 2 * kd + hd, area})});
@@ -104,11 +121,15 @@ class Layers {
     const Map place = conv(path + "/pe", v, x.channels, 3, 1, false, true);
     return conv(path + "/proj", add(out, place), x.channels, 1, 1, false);
   }
-  Map c2psa(const std::string& path, const Map& x) {
+  Map c2psa(const std::string& path, const Map& x, std::int64_t heads = 2, int count = 1) {
     auto parts = split(conv(path + "/cv1", x, x.channels, 1), {x.channels / 2, x.channels / 2});
-    Map b = add(parts[1], attention(path + "/attn", parts[1]));
-    const Map hidden = conv(path + "/ffn.0", b, 2 * b.channels, 1);
-    b = add(b, conv(path + "/ffn.1", hidden, b.channels, 1, 1, false));
+    Map b = parts[1];
+    for (int i = 0; i < count; ++i) {
+      const std::string step = count == 1 ? path : path + "/m." + std::to_string(i);
+      b = add(b, attention(step + "/attn", b, heads));
+      const Map hidden = conv(step + "/ffn.0", b, 2 * b.channels, 1);
+      b = add(b, conv(step + "/ffn.1", hidden, b.channels, 1, 1, false));
+    }
     return conv(path + "/cv2", concat({parts[0], b}), x.channels, 1);
   }
   Map upsample(const Map& x) {
@@ -130,15 +151,34 @@ class Layers {
   void head(const std::vector<Map>& maps) {
     const std::int64_t nc = wanted_.classes;
     std::vector<Map> boxes, scores;
-    std::int64_t anchors = 0;
     for (std::size_t i = 0; i < maps.size(); ++i) {
       const std::string at = "head/cv2." + std::to_string(i);
       boxes.push_back(conv(at + "/1", conv(at + "/0", maps[i], 16, 3), 64, 1, 1, false));
       const std::string cls = "head/cv3." + std::to_string(i);
       const Map d = conv(cls + "/0", maps[i], maps[i].channels, 3, 1, true, true);
       scores.push_back(conv(cls + "/2", conv(cls + "/1", d, 16, 1), nc, 1, 1, false));
-      anchors += maps[i].height * maps[i].width;
     }
+    join(maps, boxes, scores);
+  }
+  /// As in a whole YOLO11.
+  void whole_head(const std::string& path, const std::vector<Map>& maps) {
+    const std::int64_t nc = wanted_.classes, box = std::max<std::int64_t>(64, maps[0].channels / 4),
+                       cls = std::max(maps[0].channels, std::min<std::int64_t>(nc, 100));
+    std::vector<Map> boxes, scores;
+    for (std::size_t i = 0; i < maps.size(); ++i) {
+      const std::string b = path + "/cv2." + std::to_string(i), c = path + "/cv3." + std::to_string(i);
+      const Map hidden = conv(b + "/1", conv(b + "/0", maps[i], box, 3), box, 3);
+      boxes.push_back(conv(b + "/2", hidden, 64, 1, 1, false));
+      Map y = conv(c + "/0.1", conv(c + "/0.0", maps[i], maps[i].channels, 3, 1, true, true), cls, 1);
+      y = conv(c + "/1.1", conv(c + "/1.0", y, cls, 3, 1, true, true), cls, 1);
+      scores.push_back(conv(c + "/2", y, nc, 1, 1, false));
+    }
+    join(maps, boxes, scores);
+  }
+  void join(const std::vector<Map>& maps, const std::vector<Map>& boxes, const std::vector<Map>& scores) {
+    const std::int64_t nc = wanted_.classes;
+    std::int64_t anchors = 0;
+    for (const Map& map : maps) anchors += map.height * map.width;
     b_.scope("head");
     std::string box, cls;
     const auto flatten = [&](const std::vector<Map>& levels) {
@@ -312,6 +352,45 @@ OnnxBuilder mini_yolo(const MiniYolo& wanted) {
   for (int i = 0; i < wanted.classes; ++i)
     names += (i == 0 ? "" : ", ") + std::to_string(i) + ": 'kind " + std::to_string(i) + "'";
   b.metadata("names", names + "}");
+  return b;
+}
+
+OnnxBuilder yolo11(char size) {
+  struct Scale {
+    double depth, width;
+    std::int64_t most;
+    bool deep;
+  };
+  const Scale scale = size == 'n'   ? Scale{0.5, 0.25, 1024, false}
+                      : size == 's' ? Scale{0.5, 0.5, 1024, false}
+                      : size == 'm' ? Scale{0.5, 1, 512, true}
+                      : size == 'l' ? Scale{1, 1, 512, true}
+                                    : Scale{1, 1.5, 512, true};
+  MiniYolo wanted;
+  wanted.classes = 80, wanted.height_px = wanted.width_px = 640;
+  OnnxBuilder b(wanted.opset, {1, 3, 640, 640});
+  Layers net(b, wanted);
+  const auto channels = [&](std::int64_t full) {
+    return static_cast<std::int64_t>(static_cast<double>(std::min(full, scale.most)) * scale.width);
+  };
+  const std::int64_t c2 = channels(128), c3 = channels(256), c4 = channels(512), c5 = channels(1024);
+  const int n = scale.depth < 1 ? 1 : 2;
+  Layers::Map x{b.input(), 3, 640, 640};
+  x = net.conv("model.1", net.conv("model.0", x, c2 / 2, 3, 2), c2, 3, 2);
+  x = net.conv("model.3", net.c3k2("model.2", x, c3, c3 / 4, n, scale.deep), c3, 3, 2);
+  const auto p3 = net.c3k2("model.4", x, c4, c4 / 4, n, scale.deep);
+  const auto p4 = net.c3k2("model.6", net.conv("model.5", p3, c4, 3, 2), c4, c4 / 2, n, true);
+  x = net.c3k2("model.8", net.conv("model.7", p4, c5, 3, 2), c5, c5 / 2, n, true);
+  const auto p5 = net.c2psa("model.10", net.sppf("model.9", x), c5 / 128, n);
+  const auto t4 = net.c3k2("model.13", net.concat({net.upsample(p5), p4}), c4, c4 / 2, n, scale.deep);
+  const auto o3 = net.c3k2("model.16", net.concat({net.upsample(t4), p3}), c3, c3 / 2, n, scale.deep);
+  const auto o4 =
+      net.c3k2("model.19", net.concat({net.conv("model.17", o3, c3, 3, 2), t4}), c4, c4 / 2, n, scale.deep);
+  const auto o5 = net.c3k2("model.22", net.concat({net.conv("model.20", o4, c4, 3, 2), p5}), c5, c5 / 2, n, true);
+  net.whole_head("model.23", {o3, o4, o5});
+  b.metadata("stride", "32");
+  b.metadata("task", "detect");
+  b.metadata("imgsz", "[640, 640]");
   return b;
 }
 

@@ -102,6 +102,8 @@ class Backend {
   /// The rectangle in which a source picture of this size runs: the native one, or, where any_shape and `imgsz auto`,
   /// the smallest multiple of stride around the letterboxed picture, like Ultralytics' `rect`.
   [[nodiscard]] virtual InputShape shape_for(int width, int height) const = 0;
+  /// True once the device is lost for good: every batch is then answered with kDevice at once.
+  [[nodiscard]] virtual bool failed() const noexcept { return false; }
   /// Asynchronous; batches may overlap up to capabilities().concurrent_batches, the rest queue inside.
   virtual void enqueue(Batch&& batch, BatchDone done) = 0;
 };

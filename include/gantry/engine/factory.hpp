@@ -28,6 +28,9 @@ struct ModelOptions {
   InputShape input;
   Mode mode = Mode::kThroughput;
   int threads = 0;  ///< CPU threads, 0: one a core
+  /// On a GPU prepare() returns with untuned kernels where no plan file knows better, and tunes behind; with this it
+  /// returns tuned.
+  bool wait_for_tuning = false;
 };
 
 /// Reads the model and makes it ready to prepare() shapes; compiles nothing yet.

@@ -2,17 +2,17 @@
 
 #include <spdlog/spdlog.h>
 
+#include <atomic>
 #include <condition_variable>
-#include <cstdlib>
 #include <deque>
-#include <filesystem>
 #include <map>
 #include <mutex>
-#include <shared_mutex>
 #include <thread>
 #include <utility>
 
+#include "engine/cuda/gate.hpp"
 #include "engine/map_frames.hpp"
+#include "engine/measure.hpp"
 #include "gantry/core/errors.hpp"
 #include "gantry/core/expects.hpp"
 #include "gantry/engine/cuda/inference_engine.hpp"
@@ -31,14 +31,42 @@ using engine::Profile;
 constexpr int kLanes = 2;  // one uploads while the other computes
 constexpr int kMaxBatch = 64;
 
-/// $XDG_CACHE_HOME/gantry or ~/.cache/gantry; empty where neither is known.
-std::string cache_folder() {
-  if (const char* base = std::getenv("XDG_CACHE_HOME"); base != nullptr && *base != '\0')
-    return (std::filesystem::path(base) / "gantry").string();
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0')
-    return (std::filesystem::path(home) / ".cache" / "gantry").string();
-  return {};
-}
+struct Job {
+  Batch batch;
+  BatchDone done;
+  Job* behind = nullptr;
+};
+
+/// Batches that wait for a lane, first come first served. Keeps its slots, so that it stops allocating once warm.
+class JobQueue {
+ public:
+  void push(Batch&& batch, BatchDone&& done) {
+    Job* job = free_;
+    if (job != nullptr)
+      free_ = job->behind;
+    else
+      job = &slots_.emplace_back();
+    job->batch = std::move(batch), job->done = std::move(done), job->behind = nullptr;
+    (last_ != nullptr ? last_->behind : first_) = job;
+    last_ = job;
+  }
+  [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+  /// The slot is the taker's until give_back().
+  [[nodiscard]] Job* take() {
+    Job* const job = first_;
+    first_ = job->behind;
+    if (first_ == nullptr) last_ = nullptr;
+    return job;
+  }
+  void give_back(Job* job) {
+    job->done = nullptr;
+    job->behind = free_, free_ = job;
+  }
+
+ private:
+  std::deque<Job> slots_;  // its elements stay where they are
+  Job *first_ = nullptr, *last_ = nullptr, *free_ = nullptr;
+};
 
 class CudaBackend final : public engine::Backend {
  public:
@@ -47,24 +75,27 @@ class CudaBackend final : public engine::Backend {
         engine_(InferenceEngine::load({.model = options.path,
                                        .device = options.device_index,
                                        .lanes = kLanes,
-                                       .cache_folder = cache_folder(),
-                                       .tune = true})),
+                                       .cache_folder = default_cache_folder(),
+                                       .tune = false})),
         info_(engine_->model()) {
     info_.precision = "fp16";
     info_.any_shape = true;
     info_.max_batch = kMaxBatch;
-    for (int lane = 0; lane < kLanes; ++lane) {
+    for (int lane = 0; lane < kLanes; ++lane)
       preprocessors_.push_back(std::make_unique<CudaPreprocessor>(options.device_index, kMaxBatch));
-      workers_.emplace_back([this, lane] { work(lane); });
-    }
+    for (int lane = 0; lane < kLanes; ++lane) workers_.emplace_back([this, lane] { work(lane); });
+    tuner_ = std::thread([this] { tune_behind(); });
   }
 
   ~CudaBackend() override {
     {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
+      tuning_stop_.request_stop();
     }
     wake_.notify_all();
+    wake_tuner_.notify_all();
+    tuner_.join();
     for (std::thread& worker : workers_) worker.join();
   }
   CudaBackend(const CudaBackend&) = delete;
@@ -80,6 +111,8 @@ class CudaBackend final : public engine::Backend {
             .device_index = options_.device_index};
   }
 
+  [[nodiscard]] bool failed() const noexcept override { return failed_; }
+
   [[nodiscard]] std::vector<Profile> profiles() const override {
     const std::lock_guard lock(mutex_);
     std::vector<Profile> all;
@@ -89,11 +122,17 @@ class CudaBackend final : public engine::Backend {
 
   void prepare(InputShape shape, int max_batch) override {
     GANTRY_EXPECTS(max_batch >= 1 && max_batch <= kMaxBatch, "the CUDA engine runs batches of 1 to 64 frames");
-    {
-      const std::unique_lock running(running_);
-      engine_->prepare(shape, max_batch);
-    }
-    measure(shape, max_batch);
+    if (failed_) throw DeviceError(kFailedEarlier);
+    const TunerHeld held(*this);
+    const std::lock_guard preparing(preparing_);
+    gate_.alone([&] { engine_->prepare(shape, max_batch); });
+    if (options_.wait_for_tuning) static_cast<void>(engine_->tune(shape, max_batch, {.stop = {}, .alone = alone()}));
+    remember_latencies(shape, max_batch);
+    if (engine_->tuned(shape, max_batch)) return;
+    spdlog::info("GPU {}: {}x{} runs with untuned kernels while they are tuned in the background",
+                 options_.device_index, shape.width, shape.height);
+    const std::lock_guard lock(mutex_);
+    to_tune_.emplace_back(shape, max_batch);
   }
 
   [[nodiscard]] InputShape shape_for(int width, int height) const override {
@@ -104,98 +143,125 @@ class CudaBackend final : public engine::Backend {
   }
 
   void enqueue(Batch&& batch, BatchDone done) override {
+    GANTRY_EXPECTS(!batch.entries.empty(), "a batch holds at least one frame");
+    GANTRY_EXPECTS(batch.entries.size() <= kMaxBatch, "the batch is larger than max_batch");
+    for (const engine::BatchEntry& entry : batch.entries)
+      GANTRY_EXPECTS(entry.options != nullptr, "each entry carries its options");
     {
       const std::lock_guard lock(mutex_);
-      queue_.push_back({std::move(batch), std::move(done)});
+      queue_.push(std::move(batch), std::move(done));
     }
     wake_.notify_one();
   }
 
  private:
-  struct Job {
-    Batch batch;
-    BatchDone done;
+  static constexpr const char* kFailedEarlier = "the GPU has failed earlier; restart Gantry to use it again";
+
+  /// Latencies that the plan file holds, or measured ones.
+  void remember_latencies(InputShape shape, int max_batch) {
+    std::vector<Profile> measured;
+    for (int size = 1;; size = std::min(2 * size, max_batch)) {
+      const std::optional<Profile> known = engine_->known_latency(shape, size);
+      if (!known) break;
+      measured.push_back(*known);
+      if (size == max_batch) return keep(measured);
+    }
+    measured = engine::measure_latency(*this, shape, max_batch);
+    keep(measured);
+    engine_->keep_latencies(measured);
+  }
+  void keep(const std::vector<Profile>& profiles) {
+    const std::lock_guard lock(mutex_);
+    for (const Profile& profile : profiles) profiles_[{profile.shape, profile.batch}] = profile;
+  }
+
+  [[nodiscard]] std::function<void(const std::function<void()>&)> alone() {
+    return [this](const std::function<void()>& act) { gate_.alone(act); };
+  }
+
+  /// prepare() goes before tuning: who waits for a shape waits for frames.
+  class TunerHeld {
+   public:
+    explicit TunerHeld(CudaBackend& backend) : backend_(backend) {
+      const std::lock_guard lock(backend_.mutex_);
+      ++backend_.tuner_held_;
+      backend_.tuning_stop_.request_stop();
+    }
+    ~TunerHeld() {
+      {
+        const std::lock_guard lock(backend_.mutex_);
+        --backend_.tuner_held_;
+      }
+      backend_.wake_tuner_.notify_all();
+    }
+    TunerHeld(const TunerHeld&) = delete;
+    TunerHeld& operator=(const TunerHeld&) = delete;
+
+   private:
+    CudaBackend& backend_;
   };
 
-  /// Grey pictures twice the size of the input, one batch at a time on an idle lane; twenty runs a size.
-  void measure(InputShape shape, int max_batch) {
-    const int width = shape.width * 2, height = shape.height * 2;
-    std::vector<std::uint8_t> grey(static_cast<std::size_t>(width) * height * 3 / 2, 128);
-    Image image;
-    image.width = width, image.height = height;
-    image.planes[0] = {grey.data(), width};
-    image.planes[1] = {grey.data() + static_cast<std::ptrdiff_t>(width) * height, width};
-    const engine::DetectOptions defaults;
-    std::vector<int> sizes;
-    for (int size = 1; size < max_batch; size *= 2) sizes.push_back(size);
-    sizes.push_back(max_batch);
-    for (const int size : sizes) {
-      std::vector<Duration> times;
-      for (int run = 0; run < 22; ++run) {
-        Batch batch;
-        batch.shape = shape;
-        batch.entries.resize(static_cast<std::size_t>(size));
-        for (auto& entry : batch.entries) entry.frame.image = image, entry.options = &defaults;
-        std::mutex finished_mutex;
-        std::condition_variable finished;
-        bool answered = false;
-        std::string failure;
-        const auto start = std::chrono::steady_clock::now();
-        enqueue(std::move(batch), [&](Batch&&, Result<void> status) {
-          const std::lock_guard lock(finished_mutex);
-          if (!status) failure = status.error().message;
-          answered = true;
-          finished.notify_one();
-        });
-        std::unique_lock lock(finished_mutex);
-        finished.wait(lock, [&] { return answered; });
-        if (!failure.empty()) throw ModelError("the model fails on a grey picture: " + failure);
-        if (run >= 2) times.push_back(std::chrono::steady_clock::now() - start);
+  void tune_behind() noexcept {
+    for (;;) {
+      std::pair<InputShape, int> work;
+      std::stop_token stop;
+      {
+        std::unique_lock lock(mutex_);
+        wake_tuner_.wait(lock, [&] { return stopping_ || (tuner_held_ == 0 && !to_tune_.empty()); });
+        if (stopping_) return;
+        work = to_tune_.front();
+        tuning_stop_ = std::stop_source();
+        stop = tuning_stop_.get_token();
       }
-      std::sort(times.begin(), times.end());
-      Profile profile;
-      profile.shape = shape, profile.batch = size, profile.p99 = times.back();
-      for (const Duration time : times) profile.mean += time / static_cast<int>(times.size());
+      try {
+        const std::lock_guard preparing(preparing_);
+        if (!engine_->tune(work.first, work.second, {.stop = stop, .alone = alone()})) continue;
+        spdlog::info("GPU {}: {}x{} is tuned", options_.device_index, work.first.width, work.first.height);
+      } catch (const std::exception& error) {
+        spdlog::error("GPU {}: tuning {}x{} failed, it goes on untuned: {}", options_.device_index, work.first.width,
+                      work.first.height, error.what());
+      }
       const std::lock_guard lock(mutex_);
-      profiles_[{shape, size}] = profile;
+      to_tune_.pop_front();
     }
   }
 
   void work(int lane) noexcept {
     for (;;) {
-      Job job;
+      Job* job = nullptr;
       {
         std::unique_lock lock(mutex_);
         wake_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
         if (queue_.empty()) return;
-        job = std::move(queue_.front());
-        queue_.pop_front();
+        job = queue_.take();
       }
       Result<void> status;
       try {
-        status = run(lane, job.batch);
+        status = run(lane, job->batch);
       } catch (const std::exception& error) {
         status = fail(ErrorCode::kDevice, error.what());
       }
       if (!status && status.error().code == ErrorCode::kDevice && !failed_.exchange(true))
         spdlog::error("GPU {} has failed and takes no more work: {}", options_.device_index, status.error().message);
-      job.done(std::move(job.batch), std::move(status));
+      job->done(std::move(job->batch), std::move(status));
+      const std::lock_guard lock(mutex_);
+      queue_.give_back(job);
     }
   }
 
   Result<void> run(int lane, Batch& batch) {
     // After a sticky CUDA error every call fails until the process ends; say so at once.
-    if (failed_) return fail(ErrorCode::kDevice, "the GPU has failed earlier; restart Gantry to use it again");
-    const std::shared_lock running(running_);
+    if (failed_) return fail(ErrorCode::kDevice, kFailedEarlier);
+    const Gate::Pass pass(gate_);
     const int images = static_cast<int>(batch.entries.size());
-    if (!engine_->prepared(batch.shape, images))
-      return fail(ErrorCode::kInvalid, "the shape " + std::to_string(batch.shape.width) + "x" +
-                                           std::to_string(batch.shape.height) + " for " + std::to_string(images) +
-                                           " frames has not been prepared");
     std::vector<const Image*>& pictures = pictures_[lane];
     std::vector<const engine::DetectOptions*>& options = options_of_[lane];
     options.clear();
     for (const auto& entry : batch.entries) options.push_back(entry.options);
+    if (!engine_->prepared(batch.shape, images))
+      return fail(ErrorCode::kInvalid, "the shape " + std::to_string(batch.shape.width) + "x" +
+                                           std::to_string(batch.shape.height) + " for " + std::to_string(images) +
+                                           " frames has not been prepared");
     const auto start = std::chrono::steady_clock::now();
     if (engine::map_frames(batch, engine_->stream(lane), pictures) == 0) return {};
     if (Result<void> status = preprocessors_[static_cast<std::size_t>(lane)]->run(
@@ -209,7 +275,10 @@ class CudaBackend final : public engine::Backend {
     for (int i = 0; i < images; ++i) {
       auto& entry = batch.entries[static_cast<std::size_t>(i)];
       if (entry.drop) continue;
-      engine_->results(lane, i, entry.detections);
+      if (entry.options->every_class)
+        engine_->every_class_results(lane, batch.shape, images, i, *entry.options, entry.detections);
+      else
+        engine_->results(lane, i, entry.detections);
       const Image& image = entry.frame.image;
       const auto geometry =
           vision::letterbox_geometry(image.width, image.height, batch.shape.width, batch.shape.height);
@@ -227,15 +296,20 @@ class CudaBackend final : public engine::Backend {
   std::vector<std::unique_ptr<CudaPreprocessor>> preprocessors_;
   std::vector<const Image*> pictures_[kLanes];
   std::vector<const engine::DetectOptions*> options_of_[kLanes];
-  std::shared_mutex running_;  ///< shared while a lane runs, exclusive while profiles are prepared
+  Gate gate_;              ///< lanes inside while they run; alone while graphs and memory change
+  std::mutex preparing_;   ///< one of prepare() and the tuner changes the engine; taken before the gate and mutex_
   std::atomic<bool> failed_{false};
 
-  mutable std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<Job> queue_;
+  mutable std::mutex mutex_;  ///< what follows
+  std::condition_variable wake_, wake_tuner_;
+  JobQueue queue_;
   std::map<std::pair<InputShape, int>, Profile> profiles_;
+  std::deque<std::pair<InputShape, int>> to_tune_;
+  std::stop_source tuning_stop_;
+  int tuner_held_ = 0;  ///< prepare() calls under way
   bool stopping_ = false;
-  std::vector<std::thread> workers_;  ///< last, so that they end before what they use
+  std::vector<std::thread> workers_;  ///< after all that they use
+  std::thread tuner_;
 };
 
 }  // namespace

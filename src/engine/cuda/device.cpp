@@ -17,7 +17,8 @@ DeviceInfo describe_device(int index) {
   const cudaError_t error = cudaGetDeviceCount(&count);
   int driver = 0;
   if (error == cudaErrorInsufficientDriver && cudaDriverGetVersion(&driver) == cudaSuccess && driver > 0)
-    throw DeviceError("the NVIDIA driver is older than CUDA " + std::to_string(CUDART_VERSION / 1000) + "." +
+    throw DeviceError("the NVIDIA driver knows CUDA " + std::to_string(driver / 1000) + "." +
+                      std::to_string(driver % 1000 / 10) + " and is older than CUDA " + std::to_string(CUDART_VERSION / 1000) + "." +
                       std::to_string(CUDART_VERSION % 1000 / 10) + ", which this build needs: update the driver");
   if (error != cudaSuccess || count == 0) {
     static_cast<void>(cudaGetLastError());

@@ -22,7 +22,6 @@ class Recorder {
 
   GraphExec run() {
     const cudaStream_t origin = streams_[0].get();
-    warm_up();
     check(cudaStreamBeginCapture(origin, cudaStreamCaptureModeThreadLocal), "graph capture");
     cudaGraph_t graph = nullptr;
     try {
@@ -43,18 +42,6 @@ class Recorder {
   }
 
  private:
-  /// Runs everything once: parameters are uploaded and kernels loaded when first used, which a capture forbids.
-  void warm_up() {
-    for (const Group& group : recipe_.groups) {
-      const auto& segments = recipe_.plan->segments;
-      const int images =
-          segments.empty() ? recipe_.batch : segments[static_cast<std::size_t>(group.segment)].images(recipe_.batch);
-      for (const Step& step : group.way().steps)
-        check(step.candidates[step.chosen].launch(binding_, 0, images, shape_, streams_[0].get()), step.key.c_str());
-    }
-    check(cudaStreamSynchronize(streams_[0].get()), "the network's first run");
-  }
-
   void segments() {
     const auto& segments = recipe_.plan->segments;
     const int count = std::max<int>(1, static_cast<int>(segments.size()));
@@ -134,6 +121,20 @@ class Recorder {
 };
 
 }  // namespace
+
+void warm_up(const Recipe& recipe, const Binding& binding, const DeviceInfo& device) {
+  LaunchShape shape;
+  shape.multiprocessors = device.multiprocessors;
+  const Stream stream = make_stream();
+  const auto& segments = recipe.plan->segments;
+  for (const Group& group : recipe.groups) {
+    const int images =
+        segments.empty() ? recipe.batch : segments[static_cast<std::size_t>(group.segment)].images(recipe.batch);
+    for (const Step& step : group.way().steps)
+      check(step.candidates[step.chosen].launch(binding, 0, images, shape, stream.get()), step.key.c_str());
+  }
+  check(cudaStreamSynchronize(stream.get()), "the network's first run");
+}
 
 GraphExec record(const Recipe& recipe, const Binding& binding, const DeviceInfo& device, const RecordOptions& options) {
   return Recorder(recipe, binding, device, options).run();

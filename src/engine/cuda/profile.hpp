@@ -19,7 +19,12 @@ struct RecordOptions {
   int branches = 8;          ///< streams for independent branches; 1 for none
 };
 
+/// Runs everything once on `stream`: parameters are uploaded and kernels loaded when first used, which a capture forbids.
+/// @throws DeviceError
+void warm_up(const Recipe& recipe, const Binding& binding, const DeviceInfo& device);
+
 /// Records the recipe into a graph: independent branches fork and join, chains use programmatic dependent launch.
+/// Runs nothing. @pre warm_up() of the recipe, with any memory
 /// @throws DeviceError
 [[nodiscard]] GraphExec record(const Recipe& recipe, const Binding& binding, const DeviceInfo& device,
                                const RecordOptions& options);

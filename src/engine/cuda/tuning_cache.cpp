@@ -4,12 +4,18 @@
 #include <fstream>
 #include <sstream>
 
+#include "engine_version.hpp"  // made by the build
+
 namespace gantry::cuda {
 
 namespace {
 constexpr const char* kMagic = "gantry-tuning";
 constexpr const char* kEnd = "end";
 }  // namespace
+
+std::string tuning_engine_version() {
+  return kEngineSourcesHash;
+}
 
 std::string TuningCache::header() const {
   std::ostringstream out;

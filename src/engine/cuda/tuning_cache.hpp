@@ -10,12 +10,12 @@ namespace gantry::cuda {
 struct TuningIdentity {
   std::string device;      ///< the card's name
   int driver_version = 0;  ///< as CUDA counts
-  std::string engine;      ///< kTuningEngineVersion
+  std::string engine;      ///< tuning_engine_version()
   std::string model_hash;
 };
 
-/// Changes whenever kernels or variants change, so that old choices are not trusted.
-inline constexpr const char* kTuningEngineVersion = "2";
+/// Of the sources of kernels and planning: changes whenever they do, so that old choices are not trusted.
+[[nodiscard]] std::string tuning_engine_version();
 
 struct TuningChoice {
   std::string name;   ///< candidate or way
@@ -41,6 +41,7 @@ class TuningCache {
 
   [[nodiscard]] std::optional<TuningChoice> find(const std::string& key) const;
   void put(const std::string& key, TuningChoice choice) { choices_[key] = std::move(choice); }
+  void forget(const std::string& key) { choices_.erase(key); }
   [[nodiscard]] std::size_t size() const noexcept { return choices_.size(); }
 
  private:

@@ -48,3 +48,6 @@ class CudaPreprocessor {
 };
 
 }  // namespace gantry::cuda
+namespace gantry {
+using cuda::CudaPreprocessor;
+}

@@ -61,7 +61,7 @@ class LayerCheck {
 
 /// Whether errors add up along the network as they do in use, or every op is given the float32 run's inputs and answers
 /// for its own error alone.
-enum class CheckMode { kCumulative, kIsolated };
+enum class CheckMode : int { kCumulative, kIsolated };
 
 /// Runs the plan on the CPU and compares every op's results, in the plan's order; of a batch, the worst image's.
 [[nodiscard]] std::vector<LayerError> check_on_cpu(const LayerCheck& check, const Plan& plan,

@@ -1,0 +1,10 @@
+# cmake -DOUT=header.hpp -DFILES="a;b" -P HashSources.cmake: a header with one hash of all files.
+string(REPLACE "|" ";" FILES "${FILES}")
+set(all "")
+foreach(file IN LISTS FILES)
+  file(SHA256 "${file}" hash)
+  string(APPEND all "${hash}")
+endforeach()
+string(SHA256 hash "${all}")
+string(SUBSTRING "${hash}" 0 16 hash)
+file(WRITE "${OUT}" "#pragma once\nnamespace gantry::cuda {\ninline constexpr const char* kEngineSourcesHash = \"${hash}\";\n}\n")
