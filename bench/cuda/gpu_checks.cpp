@@ -1,8 +1,8 @@
 // gantry_gpu_checks: the figures of the CUDA engine that are not the network's speed, on this machine's GPU.
 //
-//   gantry_gpu_checks kernels --model yolo11n.onnx   letterbox against the copy rate; decode and NMS against the network
-//   gantry_gpu_checks warm --model yolo11n.onnx      what 10,000 warm batches allocate, on the host and on the card
-//   gantry_gpu_checks start --model yolo11n.onnx     how long a start takes with the plan file as it is
+//   gantry_gpu_checks kernels --model yolo11n.onnx   letterbox against the copy rate; decode and NMS against the
+//   network gantry_gpu_checks warm --model yolo11n.onnx      what 10,000 warm batches allocate, on the host and on the
+//   card gantry_gpu_checks start --model yolo11n.onnx     how long a start takes with the plan file as it is
 //
 // Every command prints its goal beside its figure and fails where it is missed.
 #include <CLI/CLI.hpp>
@@ -290,9 +290,7 @@ bool warm(const std::string& model, int batches) {
 
 bool start_up(const std::string& model, bool wait, double limit) {
   const auto begin = std::chrono::steady_clock::now();
-  const auto seconds = [&] {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  };
+  const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); };
   engine::ModelOptions options;
   options.path = model, options.wait_for_tuning = wait;
   check(cudaSetDevice(0), "cudaSetDevice");

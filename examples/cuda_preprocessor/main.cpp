@@ -1,5 +1,5 @@
-// Camera frames of different sizes and formats into a network's input on the GPU, in one launch, and through a detector.
-// Usage: cuda_preprocessor yolo11n.onnx
+// Camera frames of different sizes and formats into a network's input on the GPU, in one launch, and through a
+// detector. Usage: cuda_preprocessor yolo11n.onnx
 #include <cstdio>
 #include <exception>
 #include <vector>

@@ -11,11 +11,12 @@ int main(int argc, char** argv) try {
     std::fprintf(stderr, "usage: %s MODEL.onnx FOLDER\n", argv[0]);
     return 2;
   }
-  const auto report = gantry::optimize({.model = argv[1],
-                                        .out = argv[2],
-                                        .max_batch = 16,
-                                        .shapes = {{640, 384}},
-                                        .progress = [](const std::string& step) { std::printf("%s\n", step.c_str()); }});
+  const auto report =
+      gantry::optimize({.model = argv[1],
+                        .out = argv[2],
+                        .max_batch = 16,
+                        .shapes = {{640, 384}},
+                        .progress = [](const std::string& step) { std::printf("%s\n", step.c_str()); }});
   for (const auto& profile : report.profiles)
     std::printf("%dx%d, batch %d: %.3f ms, %.0f pictures/s\n", profile.shape.width, profile.shape.height, profile.batch,
                 profile.network_ms, profile.images_per_second);

@@ -203,16 +203,16 @@ void print_json(const Model& model, const Plan& plan, const Report& report, int 
   for (const Segment& segment : plan.segments)
     segments.push_back({{"first_op", segment.first_op}, {"ops", segment.op_count}, {"sub_batch", segment.sub_batch}});
   nlohmann::json all{{"model", model.info().path},
-                           {"hash", model.hash()},
-                           {"width", plan.shape.width},
-                           {"height", plan.shape.height},
-                           {"batch", batch},
-                           {"ops", ops},
-                           {"totals", totals},
-                           {"blocks", blocks},
-                           {"segments", segments},
-                           {"arena_bytes", plan.arena_bytes(batch)},
-                           {"sum_of_buffers", plan.sum_of_buffers()}};
+                     {"hash", model.hash()},
+                     {"width", plan.shape.width},
+                     {"height", plan.shape.height},
+                     {"batch", batch},
+                     {"ops", ops},
+                     {"totals", totals},
+                     {"blocks", blocks},
+                     {"segments", segments},
+                     {"arena_bytes", plan.arena_bytes(batch)},
+                     {"sum_of_buffers", plan.sum_of_buffers()}};
   if (measured) all["measured"] = as_json(*measured);
   fmt::print("{}\n", all.dump(2));
 }
@@ -309,8 +309,8 @@ int check(const CheckChoice& choice) {
   if (choice.json) {
     nlohmann::json layers = nlohmann::json::array();
     for (const LayerError& error : errors) layers.push_back(as_json(error, tolerance));
-    nlohmann::json all{{"model", choice.model},         {"width", shape.width},     {"height", shape.height},
-                       {"tolerance", tolerance},        {"good", first == nullptr}, {"layers", layers},
+    nlohmann::json all{{"model", choice.model},  {"width", shape.width},     {"height", shape.height},
+                       {"tolerance", tolerance}, {"good", first == nullptr}, {"layers", layers},
                        {"device", runs}};
     if (first != nullptr) all["first_out_of_tolerance"] = first->node;
     if (reference.decode()) all["decode"] = {{"box_px", reference.decode()->box}, {"score", reference.decode()->score}};
@@ -369,7 +369,9 @@ void add_engine(CLI::App& app, int& exit_code) {
   auto checked = std::make_shared<CheckChoice>();
   add_plan_options(*check_command, *checked);
   check_command->add_option("--input", checked->input, "Pictures or video to run on; default: drawn pictures");
-  check_command->add_option("--tolerance", checked->tolerance, "Largest difference allowed, of a layer's largest value; default: 1e-3 on the CPU, 3e-2 on a GPU")
+  check_command
+      ->add_option("--tolerance", checked->tolerance,
+                   "Largest difference allowed, of a layer's largest value; default: 1e-3 on the CPU, 3e-2 on a GPU")
       ->check(CLI::PositiveNumber);
   check_command->add_flag("--isolated", checked->isolated,
                           "Give every op the float32 run's inputs, so that errors don't add up");

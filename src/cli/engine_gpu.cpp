@@ -88,11 +88,12 @@ void print_measured(const cuda::ProfileReport& report) {
     all.micros += op.micros, all.floor += op.floor_micros;
   }
   std::vector<std::pair<std::string, Sum>> sorted(kinds.begin(), kinds.end());
-  std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.second.micros > b.second.micros; });
+  std::sort(sorted.begin(), sorted.end(),
+            [](const auto& a, const auto& b) { return a.second.micros > b.second.micros; });
   fmt::print("\nwhere the time goes\n{:>9} {:>9} {:>5} {:>5}  {}\n", "us", "floor us", "share", "runs", "kernel");
   for (const auto& [kind, sum] : sorted)
-    fmt::print("{:>9.2f} {:>9.2f} {:>4.0f}% {:>5}  {}\n", sum.micros, sum.floor, 100 * sum.micros / all.micros, sum.runs,
-               kind);
+    fmt::print("{:>9.2f} {:>9.2f} {:>4.0f}% {:>5}  {}\n", sum.micros, sum.floor, 100 * sum.micros / all.micros,
+               sum.runs, kind);
   fmt::print("{:>9.2f} {:>9.2f}   sum of {} kernels alone\n{:>9.2f}   the whole network, batch {}: {:.0f} images/s\n",
              all.micros, all.floor, report.kernels, report.milliseconds * 1e3, report.batch,
              report.batch / report.milliseconds * 1e3);

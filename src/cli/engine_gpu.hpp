@@ -15,12 +15,9 @@ namespace gantry::cli {
 /// @throws ModelError, DeviceError
 [[nodiscard]] std::optional<cuda::ProfileReport> measure_on_gpu(const std::string& device, const std::string& model,
                                                                 engine::InputShape shape, int batch);
-[[nodiscard]] std::optional<std::vector<graph::LayerError>> check_on_gpu(const std::string& device,
-                                                                         const std::string& model,
-                                                                         engine::InputShape shape,
-                                                                         std::span<const float> pictures,
-                                                                         const graph::LayerCheck& reference,
-                                                                         graph::CheckMode mode);
+[[nodiscard]] std::optional<std::vector<graph::LayerError>> check_on_gpu(
+    const std::string& device, const std::string& model, engine::InputShape shape, std::span<const float> pictures,
+    const graph::LayerCheck& reference, graph::CheckMode mode);
 
 /// Every run of ops with its time against its floor, then where the time goes by kind of kernel.
 void print_measured(const cuda::ProfileReport& report);

@@ -80,7 +80,8 @@ void add_optimize(CLI::App& app, int& /*exit_code*/) {
       ->capture_default_str()
       ->check([](const std::string& text) {
         const auto device = parse_device(text);
-        return device && device->first == engine::Device::kCuda ? std::string{} : "'" + text + "' is no GPU; use cuda:0";
+        return device && device->first == engine::Device::kCuda ? std::string{}
+                                                                : "'" + text + "' is no GPU; use cuda:0";
       });
   optimize->add_flag("--json", command->json, "Print the report as JSON");
   optimize->footer("Example:\n  gantry optimize yolo11n.onnx --out optimized --max-batch 32 --shapes 640x640,640x384");

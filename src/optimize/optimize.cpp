@@ -105,8 +105,7 @@ OptimizeReport optimize(const OptimizeOptions& options) {
 }
 #else
 OptimizeReport optimize(const OptimizeOptions& /*options*/) {
-  throw DeviceError(
-      "this build of Gantry has no CUDA engine to optimize for: configure with -DGANTRY_ENABLE_CUDA=ON");
+  throw DeviceError("this build of Gantry has no CUDA engine to optimize for: configure with -DGANTRY_ENABLE_CUDA=ON");
 }
 #endif
 

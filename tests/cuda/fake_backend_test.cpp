@@ -30,10 +30,10 @@ namespace {
 
 namespace fs = std::filesystem;
 using engine::InputShape;
+using test::Picture;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using test::Picture;
 namespace fake = test::fake_cuda;
 
 constexpr InputShape kShape{64, 64};
@@ -234,7 +234,8 @@ TEST_F(FakeBackend, APlanOfAnotherDriverIsNotTrusted) {
 TEST_F(FakeBackend, PrepareGoesBeforeTuning) {
   const auto backend = open();
   backend->prepare(kShape, 64);
-  for (const InputShape shape : {InputShape{96, 64}, InputShape{64, 96}, InputShape{128, 64}}) backend->prepare(shape, 8);
+  for (const InputShape shape : {InputShape{96, 64}, InputShape{64, 96}, InputShape{128, 64}})
+    backend->prepare(shape, 8);
   EXPECT_TRUE(eventually([&] { return said("is tuned") == 4; })) << "what was interrupted must be taken up again";
 }
 

@@ -61,7 +61,7 @@ void run(const Kernel& kernel) {
     const auto& box = gantry::test::fake_cuda::kBox;
     if (passes)
       kernel.nms.detections[static_cast<std::ptrdiff_t>(i) * gantry::cuda::kMaxDetections] = {box[0], box[1], box[2],
-                                                                                             box[3], 0.9F,   1};
+                                                                                              box[3], 0.9F,   1};
   }
 }
 
@@ -109,7 +109,8 @@ void break_card() {
 
 extern "C" {
 
-// --- what nvcc's stubs call ---------------------------------------------------------------------------------------------
+// --- what nvcc's stubs call
+// ---------------------------------------------------------------------------------------------
 void** __cudaRegisterFatBinary(void* /*binary*/) {
   static void* handle = nullptr;
   return &handle;
@@ -137,7 +138,8 @@ cudaError_t __cudaLaunchKernel(cudaKernel_t /*kernel*/, dim3 /*grid*/, dim3 /*bl
   return cudaErrorNotSupported;
 }
 
-// --- the card -----------------------------------------------------------------------------------------------------------
+// --- the card
+// -----------------------------------------------------------------------------------------------------------
 cudaError_t cudaGetDeviceCount(int* count) {
   const Card& card = fake().card;
   *count = 0;
@@ -187,7 +189,8 @@ cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** function, 
   return cudaSuccess;
 }
 
-// --- memory -------------------------------------------------------------------------------------------------------------
+// --- memory
+// -------------------------------------------------------------------------------------------------------------
 cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
   if (healthy() != cudaSuccess) return healthy();
   if (capture != nullptr) return cudaErrorStreamCaptureUnsupported;
@@ -251,7 +254,8 @@ cudaError_t cudaMemset2DAsync(void* to, std::size_t pitch, int value, std::size_
   return healthy();
 }
 
-// --- streams, events, graphs --------------------------------------------------------------------------------------------
+// --- streams, events, graphs
+// --------------------------------------------------------------------------------------------
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned /*flags*/) {
   *stream = handle_of<cudaStream_t>(new char);
   return healthy();
@@ -320,7 +324,8 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
   return healthy();
 }
 
-// --- kernels ------------------------------------------------------------------------------------------------------------
+// --- kernels
+// ------------------------------------------------------------------------------------------------------------
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* /*config*/, const void* stub, void** arguments) {
   if (healthy() != cudaSuccess) return healthy();
   Kernel kernel;

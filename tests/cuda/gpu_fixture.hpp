@@ -37,7 +37,8 @@ inline LaunchShape launch_shape(bool small = false) {
   return shape;
 }
 
-/// $GANTRY_KERNEL_PIXELS leaves out cases of more pixels a batch: compute-sanitizer slows kernels down by a hundred times.
+/// $GANTRY_KERNEL_PIXELS leaves out cases of more pixels a batch: compute-sanitizer slows kernels down by a hundred
+/// times.
 inline bool too_large(int pixels) {
   static const char* const limit = std::getenv("GANTRY_KERNEL_PIXELS");
   return limit != nullptr && pixels > std::atoi(limit);

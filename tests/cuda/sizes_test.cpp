@@ -15,7 +15,7 @@ namespace {
 
 struct Size {
   char name;
-  double gflops;    ///< of the published network at 640x640
+  double gflops;     ///< of the published network at 640x640
   int convolutions;  ///< of the published network
 };
 

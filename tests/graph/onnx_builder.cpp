@@ -384,8 +384,7 @@ OnnxBuilder yolo11(char size) {
   const auto p5 = net.c2psa("model.10", net.sppf("model.9", x), c5 / 128, n);
   const auto t4 = net.c3k2("model.13", net.concat({net.upsample(p5), p4}), c4, c4 / 2, n, scale.deep);
   const auto o3 = net.c3k2("model.16", net.concat({net.upsample(t4), p3}), c3, c3 / 2, n, scale.deep);
-  const auto o4 =
-      net.c3k2("model.19", net.concat({net.conv("model.17", o3, c3, 3, 2), t4}), c4, c4 / 2, n, scale.deep);
+  const auto o4 = net.c3k2("model.19", net.concat({net.conv("model.17", o3, c3, 3, 2), t4}), c4, c4 / 2, n, scale.deep);
   const auto o5 = net.c3k2("model.22", net.concat({net.conv("model.20", o4, c4, 3, 2), p5}), c5, c5 / 2, n, true);
   net.whole_head("model.23", {o3, o4, o5});
   b.metadata("stride", "32");

@@ -64,8 +64,8 @@ struct MiniYolo {
 };
 [[nodiscard]] OnnxBuilder mini_yolo(const MiniYolo& wanted);
 
-/// A whole YOLO11 of one of its sizes, 'n', 's', 'm', 'l' or 'x', of 80 classes, with weights of noise: for what depends
-/// on shapes and structure. 'x' takes 230 MB.
+/// A whole YOLO11 of one of its sizes, 'n', 's', 'm', 'l' or 'x', of 80 classes, with weights of noise: for what
+/// depends on shapes and structure. 'x' takes 230 MB.
 [[nodiscard]] OnnxBuilder yolo11(char size);
 
 }  // namespace gantry::test

@@ -33,9 +33,9 @@ struct OptimizeOptions {
 struct OptimizedProfile {
   engine::InputShape shape;
   int batch = 1;
-  double network_ms = 0;        ///< network's input on the card to final boxes, median
-  double images_per_second = 0;  ///< of the network
-  double floor_ms = 0;          ///< what the card's memory and arithmetic need at the least, op by op
+  double network_ms = 0;                   ///< network's input on the card to final boxes, median
+  double images_per_second = 0;            ///< of the network
+  double floor_ms = 0;                     ///< what the card's memory and arithmetic need at the least, op by op
   Duration latency_mean{}, latency_p99{};  ///< of the whole back end, pictures in host memory to final boxes
   double bytes = 0, flops = 0;             ///< of the batch: moved and computed at the least
   std::size_t arena_bytes = 0;             ///< of the batch

@@ -296,8 +296,8 @@ class CudaBackend final : public engine::Backend {
   std::vector<std::unique_ptr<CudaPreprocessor>> preprocessors_;
   std::vector<const Image*> pictures_[kLanes];
   std::vector<const engine::DetectOptions*> options_of_[kLanes];
-  Gate gate_;              ///< lanes inside while they run; alone while graphs and memory change
-  std::mutex preparing_;   ///< one of prepare() and the tuner changes the engine; taken before the gate and mutex_
+  Gate gate_;             ///< lanes inside while they run; alone while graphs and memory change
+  std::mutex preparing_;  ///< one of prepare() and the tuner changes the engine; taken before the gate and mutex_
   std::atomic<bool> failed_{false};
 
   mutable std::mutex mutex_;  ///< what follows

@@ -18,8 +18,9 @@ DeviceInfo describe_device(int index) {
   int driver = 0;
   if (error == cudaErrorInsufficientDriver && cudaDriverGetVersion(&driver) == cudaSuccess && driver > 0)
     throw DeviceError("the NVIDIA driver knows CUDA " + std::to_string(driver / 1000) + "." +
-                      std::to_string(driver % 1000 / 10) + " and is older than CUDA " + std::to_string(CUDART_VERSION / 1000) + "." +
-                      std::to_string(CUDART_VERSION % 1000 / 10) + ", which this build needs: update the driver");
+                      std::to_string(driver % 1000 / 10) + " and is older than CUDA " +
+                      std::to_string(CUDART_VERSION / 1000) + "." + std::to_string(CUDART_VERSION % 1000 / 10) +
+                      ", which this build needs: update the driver");
   if (error != cudaSuccess || count == 0) {
     static_cast<void>(cudaGetLastError());
     throw DeviceError("no CUDA GPU on this machine: use the CPU, or install NVIDIA's driver");

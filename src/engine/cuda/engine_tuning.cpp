@@ -31,7 +31,8 @@ void run_alone(const TuneControl& control, const std::function<void()>& act) {
 /// "0123456789abcdef-fp16-NVIDIA_H100_80GB_HBM3.plan": cards of one kind share it.
 std::string file_name(const graph::Model& model, const DeviceInfo& device) {
   std::string card = device.name;
-  std::replace_if(card.begin(), card.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+  std::replace_if(
+      card.begin(), card.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
   return model.hash() + "-fp16-" + card + ".plan";
 }
 
@@ -111,8 +112,8 @@ std::size_t InferenceEngine::State::largest_arena(const ProfileKey& key) {
 PreparedProfile InferenceEngine::State::known_profile(const ProfileKey& key) {
   const std::vector<NetworkWay> ways = network_ways(device, key.batch);
   const std::optional<TuningChoice> known = cache.find("network " + network_name(key));
-  const auto named = std::find_if(ways.begin(), ways.end(),
-                                  [&](const NetworkWay& way) { return known.has_value() && way.label() == known->name; });
+  const auto named = std::find_if(
+      ways.begin(), ways.end(), [&](const NetworkWay& way) { return known.has_value() && way.label() == known->name; });
   const NetworkWay& way = named != ways.end() ? *named : ways.front();
   PreparedProfile profile{make_recipe(key, way), way.record, false};
   const TuneResult looked = look_up(profile.recipe, cache);
@@ -193,7 +194,9 @@ bool InferenceEngine::tune(InputShape shape, int max_batch, const TuneControl& c
 std::optional<engine::Profile> InferenceEngine::known_latency(InputShape shape, int batch) const {
   const auto known = state_->cache.find("latency " + network_name({shape, batch}));
   if (!known || !tuned(shape, batch)) return std::nullopt;
-  const auto micros = [](double value) { return std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::micro>(value)); };
+  const auto micros = [](double value) {
+    return std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::micro>(value));
+  };
   return engine::Profile{shape, batch, micros(known->micros), micros(std::strtod(known->name.c_str(), nullptr))};
 }
 

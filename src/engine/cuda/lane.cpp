@@ -64,8 +64,7 @@ void Lane::set_limits(int images, std::span<const engine::DetectOptions* const> 
   bool changed = images > limits_there_;
   for (int i = 0; i < images; ++i) {
     const engine::DetectOptions& o = *options[options.size() == 1 ? 0 : static_cast<std::size_t>(i)];
-    const DetectLimits wanted{o.confidence, o.iou, std::clamp(o.max_detections, 1, kMaxDetections),
-                              o.agnostic ? 1 : 0};
+    const DetectLimits wanted{o.confidence, o.iou, std::clamp(o.max_detections, 1, kMaxDetections), o.agnostic ? 1 : 0};
     DetectLimits& limits = limits_host_.as<DetectLimits>()[i];
     std::uint32_t* const mask = masks_host_.as<std::uint32_t>() + static_cast<std::size_t>(i) * mask_words_;
     const auto bits = [&](std::size_t word) {

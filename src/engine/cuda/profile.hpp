@@ -19,7 +19,8 @@ struct RecordOptions {
   int branches = 8;          ///< streams for independent branches; 1 for none
 };
 
-/// Runs everything once on `stream`: parameters are uploaded and kernels loaded when first used, which a capture forbids.
+/// Runs everything once on `stream`: parameters are uploaded and kernels loaded when first used, which a capture
+/// forbids.
 /// @throws DeviceError
 void warm_up(const Recipe& recipe, const Binding& binding, const DeviceInfo& device);
 

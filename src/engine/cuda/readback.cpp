@@ -28,7 +28,8 @@ struct Place {
 Place place_of(const graph::Plan& plan, const graph::View& view, const Binding& binding, int image) {
   const graph::Buffer& buffer = plan.buffers[static_cast<std::size_t>(view.buffer)];
   return {binding.arena + plan.offset_of(view.buffer, binding.batch) +
-              static_cast<std::size_t>(image) * buffer.bytes() + static_cast<std::size_t>(view.channel) * sizeof(__half),
+              static_cast<std::size_t>(image) * buffer.bytes() +
+              static_cast<std::size_t>(view.channel) * sizeof(__half),
           buffer.height, buffer.width, view.channels, static_cast<std::size_t>(buffer.pitch) * sizeof(__half)};
 }
 
@@ -69,8 +70,8 @@ std::vector<float> InferenceEngine::raw_map(InputShape shape, int batch, const s
       if (o >= op.tensors.size() || op.tensors[o] != tensor) continue;
       std::vector<float> all;
       for (int image = 0; image < batch; ++image) {
-        const auto one = download(place_of(*recipe.plan, op.outputs[o], lane.binding(recipe.batch), image),
-                                  lane.stream());
+        const auto one =
+            download(place_of(*recipe.plan, op.outputs[o], lane.binding(recipe.batch), image), lane.stream());
         all.insert(all.end(), one.begin(), one.end());
       }
       return all;

@@ -16,8 +16,8 @@ std::string cache_key(const Step& step, int images) {
   return step.key + " b" + std::to_string(images);
 }
 
-/// Microseconds of one launch, the least of a few captured runs of several; infinite where the card refuses it. Gives up
-/// early where it is far from `best_micros`.
+/// Microseconds of one launch, the least of a few captured runs of several; infinite where the card refuses it. Gives
+/// up early where it is far from `best_micros`.
 double time_launch(const std::function<cudaError_t(cudaStream_t)>& launch, cudaStream_t stream, double best_micros) {
   constexpr double kRefused = std::numeric_limits<double>::infinity();
   // Once outside a graph: a launch that the card refuses must not spoil a capture.

@@ -97,8 +97,8 @@ class InferenceEngine {
 
   /// Whether every batch up to `max_batch` runs with measured choices.
   [[nodiscard]] bool tuned(engine::InputShape shape, int max_batch) const noexcept;
-  /// Measures, on memory of its own, what is not known of a prepared shape, and exchanges the lanes' graphs. Runs beside
-  /// lanes where `control.alone` keeps them apart for moments; excludes prepare(). False where stopped.
+  /// Measures, on memory of its own, what is not known of a prepared shape, and exchanges the lanes' graphs. Runs
+  /// beside lanes where `control.alone` keeps them apart for moments; excludes prepare(). False where stopped.
   /// @throws DeviceError
   bool tune(engine::InputShape shape, int max_batch, const TuneControl& control = {});
 
