@@ -203,6 +203,24 @@ TEST_F(FakeBackend, StartsUntunedTunesBehindAndKeepsThePlan) {
   EXPECT_EQ(third.replays, 1U);
 }
 
+TEST_F(FakeBackend, AKernelThatTheCardRefusesGivesWayOrIsNamed) {
+  fake::reset({.refuses = "tma_conv"});
+  {
+    const auto backend = open();
+    backend->prepare(kShape, 2);
+    const Picture picture = test::noise_picture(64, 64, PixelFormat::kNv12, 1);
+    EXPECT_EQ(test::detect(*backend, {&picture}, kShape)[0].size(), 1U);
+    EXPECT_TRUE(eventually([&] { return said("64x64 is tuned") == 1; }));
+  }
+  fake::reset({.refuses = "stem_kernel"});
+  try {
+    open()->prepare({96, 64}, 1);
+    FAIL() << "there is one kernel for the stem";
+  } catch (const DeviceError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("stem"));
+  }
+}
+
 TEST_F(FakeBackend, ADamagedPlanFileIsSaidOnceAndWrittenAgain) {
   open(true)->prepare(kShape, 1);
   ASSERT_EQ(plan_files().size(), 1U);

@@ -332,6 +332,8 @@ cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* /*config*/, const void
   kernel.stub = stub;
   const auto name = names().find(stub);
   if (name == names().end()) return cudaErrorInvalidDeviceFunction;
+  const std::string& refused = fake().card.refuses;
+  if (!refused.empty() && name->second.find(refused) != std::string::npos) return cudaErrorInvalidConfiguration;
   if (name->second.find("nms_kernel") != std::string::npos) kernel.nms = *static_cast<DetectArgs*>(arguments[0]);
   if (capture != nullptr) {
     capture->kernels.push_back(kernel);

@@ -142,7 +142,7 @@ std::optional<PreparedProfile> InferenceEngine::State::measured_profile(const Pr
     run_alone(control, [&] {
       scratch->reset_counters();
       check(cudaStreamSynchronize(scratch->stream()), "memset");
-      warm_up(recipe, binding, device);
+      warm_up(recipe, binding, device, true);
       if (known) return;
       const GraphExec graph = record(recipe, binding, device, way.record);
       milliseconds = time_replays(graph.get(), scratch->stream(), 15);

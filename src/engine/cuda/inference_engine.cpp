@@ -123,7 +123,7 @@ void InferenceEngine::prepare(InputShape shape, int max_batch) {
         added[key].tuned ? added[key].recipe.plan->arena_bytes(key.batch) : state.largest_arena(key);
     for (Lane& lane : state.lanes) lane.reserve(state.lane_size(key, arena));
   }
-  for (auto& [key, profile] : added) warm_up(profile.recipe, state.lanes[0].binding(key.batch), state.device);
+  for (auto& [key, profile] : added) warm_up(profile.recipe, state.lanes[0].binding(key.batch), state.device, profile.tuned);
   state.profiles.merge(added);
   for (Lane& lane : state.lanes) {
     lane.reset_counters();

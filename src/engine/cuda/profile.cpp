@@ -122,16 +122,22 @@ class Recorder {
 
 }  // namespace
 
-void warm_up(const Recipe& recipe, const Binding& binding, const DeviceInfo& device) {
+void warm_up(Recipe& recipe, const Binding& binding, const DeviceInfo& device, bool measured) {
   LaunchShape shape;
   shape.multiprocessors = device.multiprocessors;
   const Stream stream = make_stream();
   const auto& segments = recipe.plan->segments;
-  for (const Group& group : recipe.groups) {
+  for (Group& group : recipe.groups) {
     const int images =
         segments.empty() ? recipe.batch : segments[static_cast<std::size_t>(group.segment)].images(recipe.batch);
-    for (const Step& step : group.way().steps)
-      check(step.candidates[step.chosen].launch(binding, 0, images, shape, stream.get()), step.key.c_str());
+    for (Step& step : group.ways[group.chosen].steps) {
+      cudaError_t refused = cudaSuccess;
+      while ((refused = step.candidates[step.chosen].launch(binding, 0, images, shape, stream.get())) != cudaSuccess) {
+        if (measured || step.chosen + 1 == step.candidates.size()) check(refused, step.key.c_str());
+        static_cast<void>(cudaGetLastError());
+        ++step.chosen;
+      }
+    }
   }
   check(cudaStreamSynchronize(stream.get()), "the network's first run");
 }

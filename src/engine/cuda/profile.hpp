@@ -19,10 +19,10 @@ struct RecordOptions {
   int branches = 8;          ///< streams for independent branches; 1 for none
 };
 
-/// Runs everything once on `stream`: parameters are uploaded and kernels loaded when first used, which a capture
-/// forbids.
+/// Runs everything once: parameters are uploaded and kernels loaded when first used, which a capture forbids. Where
+/// nobody has measured, a kernel that the card refuses gives way to its next candidate.
 /// @throws DeviceError
-void warm_up(const Recipe& recipe, const Binding& binding, const DeviceInfo& device);
+void warm_up(Recipe& recipe, const Binding& binding, const DeviceInfo& device, bool measured);
 
 /// Records the recipe into a graph: independent branches fork and join, chains use programmatic dependent launch.
 /// Runs nothing. @pre warm_up() of the recipe, with any memory
