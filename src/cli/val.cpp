@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "cli/commands.hpp"
@@ -96,6 +97,7 @@ class Sweep {
     found_[index].width = image.width;
     found_[index].height = image.height;
     batch.shape = any_shape_ ? backend_.shape_for(image.width, image.height) : backend_.model().native_shape;
+    if (prepared_.insert(batch.shape).second) backend_.prepare(batch.shape, 1);
     wait_until(most - 1);
     {
       const std::lock_guard lock(mutex_);
@@ -120,6 +122,7 @@ class Sweep {
   const vision::Dataset& dataset_;
   engine::DetectOptions options_;
   bool any_shape_ = false;
+  std::set<engine::InputShape> prepared_;
   const SteadyClock clock_;
   const TimePoint start_ = clock_.now();
   std::mutex mutex_;
