@@ -154,7 +154,7 @@ bool detect_share(const std::string& model) {
       for (int image = 0; image < kImages; ++image)
         for (int object = 0; object < kObjects; ++object)
           for (int see = 0; see < 3; ++see) {
-            const int x = object % 10 * 8 + 2 + see, y = object / 10 * 8 + 3;
+            const int x = object % 10 * 8 + 2 + see % 2, y = object / 10 * 8 + 3 + see / 2;
             const std::size_t cell = (static_cast<std::size_t>(image) * side + y) * side + x;
             classes[cell * kClasses + static_cast<std::size_t>(object % kClasses)] =
                 __float2half(2.0F - 0.3F * static_cast<float>(see));

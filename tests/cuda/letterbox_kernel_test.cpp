@@ -46,7 +46,8 @@ TEST_F(LetterboxKernel, MatchesTheReferenceBitForBit) {
   } table[] = {
       {1, 1, 0, PixelFormat::kBgr24},       {1280, 720, 0, PixelFormat::kNv12}, {641, 333, 7, PixelFormat::kNv12},
       {320, 240, 16, PixelFormat::kI420},   {99, 1001, 3, PixelFormat::kI420},  {640, 640, 0, PixelFormat::kRgb24},
-      {1920, 1080, 64, PixelFormat::kNv12}, {33, 17, 1, PixelFormat::kBgr24},   {2, 2, 0, PixelFormat::kNv12}};
+      {1920, 1080, 64, PixelFormat::kNv12}, {33, 17, 1, PixelFormat::kBgr24},   {2, 2, 0, PixelFormat::kNv12},
+      {1280, 720, 64, PixelFormat::kNv12},  {1280, 720, 6, PixelFormat::kNv12}, {64, 96, 8, PixelFormat::kNv12}};
   for (const engine::InputShape shape :
        {engine::InputShape{640, 640}, engine::InputShape{640, 384}, engine::InputShape{32, 64}}) {
     std::vector<Picture> pictures;

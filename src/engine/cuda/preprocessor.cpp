@@ -143,6 +143,7 @@ Result<void> CudaPreprocessor::run(std::span<const Image* const> pictures, engin
       p.inner_width = g.inner_width, p.inner_height = g.inner_height, p.left = g.left, p.top = g.top;
       p.scale_x = 1.0 / (static_cast<double>(g.inner_width) / image.width);
       p.scale_y = 1.0 / (static_cast<double>(g.inner_height) / image.height);
+      p.half = halves(p) ? 1 : 0;
       p.y_offset = f.y_offset, p.y = f.y, p.v_to_r = f.v_to_r, p.u_to_g = f.u_to_g, p.v_to_g = f.v_to_g,
       p.u_to_b = f.u_to_b;
     }

@@ -29,8 +29,9 @@ struct Rgb {
   int r, g, b;
 };
 
+/// Clamped to 0…255; one instruction on 9.0.
 __device__ __forceinline__ int to_byte(int value) {
-  return min(max(value, 0), 255);
+  return __vimin_s32_relu(value, 255);
 }
 
 /// The colour part of a chroma sample, before the luma is added.
@@ -47,8 +48,12 @@ __device__ __forceinline__ Rgb chroma_of(const LetterboxPicture& p, int x, int y
   return {v * p.v_to_r >> 16, (u * p.u_to_g >> 16) + (v * p.v_to_g >> 16), u * p.u_to_b >> 16};
 }
 
+__device__ __forceinline__ int luma_part(const LetterboxPicture& p, unsigned luma) {
+  return (8 * static_cast<int>(luma) - p.y_offset) * p.y >> 16;
+}
+
 __device__ __forceinline__ Rgb with_luma(const LetterboxPicture& p, const Rgb& chroma, int x, int y) {
-  const int luma = (8 * __ldg(p.planes[0] + y * p.strides[0] + x) - p.y_offset) * p.y >> 16;
+  const int luma = luma_part(p, __ldg(p.planes[0] + y * p.strides[0] + x));
   return {to_byte(luma + chroma.r), to_byte(luma + chroma.g), to_byte(luma + chroma.b)};
 }
 
@@ -79,16 +84,48 @@ __device__ __forceinline__ int down(int upper, int lower, const Tap& row) {
   return ((row.weight_first * (upper >> 4) >> 16) + (row.weight_second * (lower >> 4) >> 16) + 2) >> 2;
 }
 
+/// A pixel as two words of halves. value / 255 and value · (1 / 255) are the same half for every byte.
+__device__ __forceinline__ uint2 pack_pixel(int r, int g, int b) {
+  constexpr float kScale = 1.0F / 255.0F;
+  return make_uint2(pack_half2(static_cast<float>(r) * kScale, static_cast<float>(g) * kScale),
+                    pack_half2(static_cast<float>(b) * kScale, 0.0F));
+}
+
+/// Four pixels of a picture at half its size: every tap weighs the same, so OpenCV's two roundings come to one mean of
+/// four, and the four share one chroma sample. Three reads of 8 bytes instead of some fifty of one.
+__device__ __forceinline__ void half_size(const LetterboxPicture& p, int inner_x, int inner_y, uint2 (&out)[4]) {
+  const std::uint8_t* const upper_row = p.planes[0] + 2 * inner_y * p.strides[0] + 2 * inner_x;
+  const uint2 upper = __ldg(reinterpret_cast<const uint2*>(upper_row));
+  const uint2 lower = __ldg(reinterpret_cast<const uint2*>(upper_row + p.strides[0]));
+  const uint2 uv = __ldg(reinterpret_cast<const uint2*>(p.planes[1] + inner_y * p.strides[1] + 2 * inner_x));
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const int shift = i % 2 * 16;
+    const unsigned above = (i < 2 ? upper.x : upper.y) >> shift, below = (i < 2 ? lower.x : lower.y) >> shift;
+    const unsigned chroma = (i < 2 ? uv.x : uv.y) >> shift;
+    const int u = 8 * (static_cast<int>(chroma & 0xff) - 128), v = 8 * (static_cast<int>(chroma >> 8 & 0xff) - 128);
+    const int red = v * p.v_to_r >> 16, green = (u * p.u_to_g >> 16) + (v * p.v_to_g >> 16), blue = u * p.u_to_b >> 16;
+    int r = 2, g = 2, b = 2;
+#pragma unroll
+    for (int tap = 0; tap < 4; ++tap) {
+      const int y = luma_part(p, (tap < 2 ? above : below) >> tap % 2 * 8 & 0xff);
+      r += to_byte(y + red), g += to_byte(y + green), b += to_byte(y + blue);
+    }
+    out[i] = pack_pixel(r >> 2, g >> 2, b >> 2);
+  }
+}
+
 /// What: letterbox: colour conversion, bilinear resize in OpenCV's fixed point, grey padding, u8 / 255 in FP16
 /// In:   u8 NV12, I420, BGR or RGB planes on the card, any size and stride a picture
 /// Out:  f16 [N,H,W,4], R, G, B and 0; every element written
-/// Launch: grid (W / 64, H / 8, N); 32×8 threads, two neighbouring pixels each; sm_80 and later
+/// Launch: grid (W / 128, H / 8, N); 32×8 threads, four neighbouring pixels each; sm_80 and later
 /// Bounds: any source size ≥ 1×1; no over-read
 /// Stream: ordered on `stream`; never synchronises or allocates
 /// Numerics: integers as vision::letterbox_reference, bit for bit; FP16 nearest of value / 255
-/// Roofline: bytes = source planes + 8·W·H an image: memory-bound; measured share: bench/cuda
-/// Rejected: tables of taps in memory (a read a pixel; four rounded operations are cheaper)
-__global__ void __launch_bounds__(256) letterbox_kernel(const __grid_constant__ LetterboxArgs a) {
+/// Roofline: bytes = source planes + 8·W·H an image: memory-bound at half size, else bound by four conversions a pixel
+/// Rejected: tables of taps in memory (a read a pixel; four rounded operations are cheaper); two pixels a thread with
+///           reads of single bytes for every picture (33 % of the copy rate at 720p)
+__global__ void __launch_bounds__(256, 4) letterbox_kernel(const __grid_constant__ LetterboxArgs a) {
   __shared__ LetterboxPicture picture;
   const int thread = static_cast<int>(threadIdx.x), image = static_cast<int>(blockIdx.z);
   release_successors();
@@ -98,35 +135,49 @@ __global__ void __launch_bounds__(256) letterbox_kernel(const __grid_constant__ 
     reinterpret_cast<std::uint32_t*>(&picture)[thread] =
         reinterpret_cast<const std::uint32_t*>(a.pictures + image)[thread];
   __syncthreads();
-  const int x0 = (static_cast<int>(blockIdx.x) * 32 + thread % 32) * 2;
+  const int x0 = (static_cast<int>(blockIdx.x) * 32 + thread % 32) * 4;
   const int y = static_cast<int>(blockIdx.y) * 8 + thread / 32;
   if (x0 >= a.width || y >= a.height) return;
   const LetterboxPicture& p = picture;
   const int inner_y = y - p.top;
-  std::uint32_t packed[4];
-  const Tap row = tap_of(inner_y, p.scale_y, p.height, false);
+  const bool row_inside = static_cast<unsigned>(inner_y) < static_cast<unsigned>(p.inner_height);
+  uint2 pixels[4];
 #pragma unroll
-  for (int i = 0; i < 2; ++i) {
-    const int inner_x = x0 + i - p.left;
-    int r = kPadding, g = kPadding, b = kPadding;
-    if (static_cast<unsigned>(inner_x) < static_cast<unsigned>(p.inner_width) &&
-        static_cast<unsigned>(inner_y) < static_cast<unsigned>(p.inner_height)) {
+  for (uint2& pixel : pixels) pixel = pack_pixel(kPadding, kPadding, kPadding);
+  if (row_inside && p.half != 0) {
+    // Four pixels lie inside or outside together.
+    const int inner_x = x0 - p.left;
+    if (static_cast<unsigned>(inner_x) < static_cast<unsigned>(p.inner_width)) half_size(p, inner_x, inner_y, pixels);
+  } else if (row_inside) {
+    const Tap row = tap_of(inner_y, p.scale_y, p.height, false);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int inner_x = x0 + i - p.left;
+      if (static_cast<unsigned>(inner_x) >= static_cast<unsigned>(p.inner_width)) continue;
       const Tap column = tap_of(inner_x, p.scale_x, p.width, true);
       const Rgb upper = across(p, column, row.first), lower = across(p, column, row.second);
-      r = down(upper.r, lower.r, row), g = down(upper.g, lower.g, row), b = down(upper.b, lower.b, row);
+      pixels[i] = pack_pixel(down(upper.r, lower.r, row), down(upper.g, lower.g, row), down(upper.b, lower.b, row));
     }
-    packed[i * 2] = pack_half2(__fdiv_rn(static_cast<float>(r), 255.0F), __fdiv_rn(static_cast<float>(g), 255.0F));
-    packed[i * 2 + 1] = pack_half2(__fdiv_rn(static_cast<float>(b), 255.0F), 0.0F);
   }
   __half* const out = a.out + ((static_cast<long>(image) * a.height + y) * a.width + x0) * 4;
-  *reinterpret_cast<uint4*>(out) = make_uint4(packed[0], packed[1], packed[2], packed[3]);
+  *reinterpret_cast<uint4*>(out) = make_uint4(pixels[0].x, pixels[0].y, pixels[1].x, pixels[1].y);
+  if (x0 + 2 < a.width)  // the width is even
+    *reinterpret_cast<uint4*>(out + 8) = make_uint4(pixels[2].x, pixels[2].y, pixels[3].x, pixels[3].y);
 }
 
 }  // namespace
 
+bool halves(const LetterboxPicture& p) noexcept {
+  const auto aligned = [&](std::size_t plane) {
+    return reinterpret_cast<std::uintptr_t>(p.planes[plane]) % 8 == 0 && p.strides[plane] % 8 == 0;
+  };
+  return p.format == static_cast<int>(PixelFormat::kNv12) && p.width == 2 * p.inner_width &&
+         p.height == 2 * p.inner_height && p.width % 8 == 0 && p.left % 4 == 0 && aligned(0) && aligned(1);
+}
+
 cudaError_t launch_letterbox(const LetterboxArgs& args, const LaunchShape& shape, cudaStream_t stream) {
   return launch_grid(letterbox_kernel, args,
-                     dim3(static_cast<unsigned>((args.width + 63) / 64), static_cast<unsigned>((args.height + 7) / 8),
+                     dim3(static_cast<unsigned>((args.width + 127) / 128), static_cast<unsigned>((args.height + 7) / 8),
                           static_cast<unsigned>(args.n)),
                      256, 0, shape, stream);
 }

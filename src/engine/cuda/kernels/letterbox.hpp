@@ -18,8 +18,14 @@ struct LetterboxPicture {
   std::int32_t format = 0;  ///< gantry::PixelFormat
   std::int32_t inner_width = 0, inner_height = 0, left = 0, top = 0;
   double scale_x = 1, scale_y = 1;  ///< source pixels an inner pixel, as OpenCV rounds it
+  /// NV12 at exactly half its size, rows and left edge aligned for reads of 8 bytes: what a 720p camera needs. See
+  /// halves().
+  std::int32_t half = 0;
   std::int16_t y_offset = 0, y = 0, v_to_r = 0, u_to_g = 0, v_to_g = 0, u_to_b = 0;  ///< vision::YuvFactors
 };
+
+/// Whether the kernel's way for exactly half the size runs this picture; its planes, strides and geometry are set.
+[[nodiscard]] bool halves(const LetterboxPicture& picture) noexcept;
 
 struct LetterboxArgs {
   const LetterboxPicture* pictures = nullptr;  ///< [n], device
