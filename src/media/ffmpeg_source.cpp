@@ -11,6 +11,7 @@
 #include "media/av.hpp"
 #include "media/gated_io.hpp"
 #include "media/interrupt.hpp"
+#include "media/rtp_pictures.hpp"
 
 namespace gantry::media {
 namespace {
@@ -83,6 +84,7 @@ class FfmpegSource final : public Source {
   Result<void> choose_video();
   void describe();
   void close() noexcept {
+    rtp_pictures_.reset();
     if (gated_) gated_->release();
     format_.reset();
     stream_ = nullptr;
@@ -103,6 +105,7 @@ class FfmpegSource final : public Source {
   std::optional<GatedIo> gated_;  // outlives the format
   AvPtr<AVFormatContext> format_;
   AVStream* stream_ = nullptr;
+  std::unique_ptr<RtpPictures> rtp_pictures_;  ///< where it reads instead of FFmpeg
   AVCodecID codec_ = AV_CODEC_ID_NONE;
   AvPtr<AVPacket> packet_;
   NativeStream native_;
@@ -181,7 +184,8 @@ Result<void> FfmpegSource::connect() {
     if (Result<void> file = check_file(); !file) return file;
 
   Dictionary options;
-  if (scheme_ == "rtsp" || scheme_ == "rtsps") {
+  const bool rtsp = scheme_ == "rtsp" || scheme_ == "rtsps";
+  if (rtsp) {
     options.set("rtsp_transport", config_.transport == Transport::kUdp ? "udp" : "tcp");
     options.set("allowed_media_types", "video");
   }
@@ -199,9 +203,15 @@ Result<void> FfmpegSource::connect() {
   const int opened = avformat_open_input(&format, url->c_str(), nullptr, options.get());
   if (opened < 0) return open_failure(opened);
   format_.reset(format);
-  if (const int code = avformat_find_stream_info(format, nullptr); code < 0) return open_failure(code);
+  if (rtsp && choose_video() && RtpPictures::serves(*stream_->codecpar)) {
+    rtp_pictures_ = std::make_unique<RtpPictures>(*format, *stream_);
+    rtp_pictures_->probe();
+  } else if (const int code = avformat_find_stream_info(format, nullptr); code < 0) {
+    return open_failure(code);
+  }
   if (interrupt_.cancelled() || interrupt_.timed_out()) return open_failure(AVERROR_EXIT);
-  if (Result<void> chosen = choose_video(); !chosen) return chosen;
+  if (!rtp_pictures_)
+    if (Result<void> chosen = choose_video(); !chosen) return chosen;
 
   const TimePoint now = clock_.now();
   if (first_connection_ == TimePoint{}) first_connection_ = now;
@@ -259,7 +269,7 @@ int FfmpegSource::read() {
   interrupt_.arm(network ? config_.read_timeout : Duration{}, live_ ? config_.stall_after : Duration{});
   for (;;) {
     av_packet_unref(packet_.get());
-    const int code = av_read_frame(format_.get(), packet_.get());
+    const int code = rtp_pictures_ ? rtp_pictures_->read(*packet_) : av_read_frame(format_.get(), packet_.get());
     if (code == AVERROR(EAGAIN) && !interrupt_.cancelled() && !interrupt_.timed_out()) continue;
     if (code < 0) return code;
     if (interrupt_.timed_out()) return AVERROR_EXIT;  // only what FFmpeg's parser still held back

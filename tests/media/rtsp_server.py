@@ -7,11 +7,15 @@ Prints "port N" when it listens. Streams (H.264, a key frame each half second, u
   /broken   flips bytes of the coded video
   /hevc     H.265
   /file     the file named by --file, once
+  /grey     pictures of one grey each; with --drawn FILE, a line "GREY NANOSECONDS" when each is drawn (monotonic clock)
 With --user and --password it wants them (digest) for /plain.
 Needs the system's Python (python3-gi); exits with 77 where GStreamer's server is missing.
 """
 import argparse
+import itertools
+import os
 import sys
+import time
 
 try:
     import gi
@@ -53,6 +57,28 @@ def resize(_factory, media):
     media.connect("unprepared", lambda *_: GLib.source_remove(timer))
 
 
+def grey(drawn):
+    """Each picture another grey, written down with its time."""
+    lines = open(drawn or os.devnull, "w", buffering=1)
+    greys = itertools.cycle(range(10, 250, 12))
+
+    def on_media(_factory, media):
+        media.get_element().get_parent().set_latency(0)  # sent when drawn, not a period later
+        source = media.get_element().get_by_name("picture")
+
+        def draw(_pad, info):
+            found, pixels = info.get_buffer().map(Gst.MapFlags.READ)
+            if found:
+                lines.write(f"{pixels.data[0]} {time.monotonic_ns()}\n")
+                info.get_buffer().unmap(pixels)
+            source.set_property("foreground-color", 0xFF000000 | next(greys) * 0x010101)  # of the next picture
+            return Gst.PadProbeReturn.OK
+
+        source.get_static_pad("src").add_probe(Gst.PadProbeType.BUFFER, draw)
+
+    return on_media
+
+
 def lock(server, camera, user, password):
     allowed = GstRtspServer.RTSPPermissions()
     allowed.add_role("viewer")
@@ -74,6 +100,7 @@ def main():
     parser.add_argument("--height", type=int, default=240)
     parser.add_argument("--fps", type=int, default=20)
     parser.add_argument("--file")
+    parser.add_argument("--drawn")
     parser.add_argument("--user")
     parser.add_argument("--password")
     args = parser.parse_args()
@@ -94,6 +121,9 @@ def main():
     mounts.add_factory("/resize", Camera(
         "videotestsrc is-live=true pattern=ball ! capsfilter name=size caps=video/x-raw,width=320,height=240,framerate=20/1 ! "
         f"videoconvert ! {h264} ! {PAY}", resize))
+    mounts.add_factory("/grey", Camera(
+        f"videotestsrc name=picture is-live=true pattern=solid-color ! video/x-raw,format=I420,width={args.width},"
+        f"height={args.height},framerate={args.fps}/1 ! {h264} ! {PAY}", grey(args.drawn)))
     if args.file:
         mounts.add_factory("/file", Camera(f"filesrc location={args.file} ! qtdemux ! {PAY}"))
 

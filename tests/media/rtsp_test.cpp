@@ -133,6 +133,48 @@ TEST(Rtsp, KilledServerIsFoundAgainWithinTwoBackOffPeriods) {
   expect_balanced(watch);
 }
 
+/// FFmpeg's parser knows a picture to be whole when the next one begins, one period later.
+TEST(Rtsp, PicturesComeWhenTheyAreWhole) {
+  const TemporaryFolder folder;
+  constexpr auto kPeriod = 100ms;
+  RtspServer server{{"--fps", "10", "--drawn", folder.file("drawn")}};
+  GANTRY_NEEDS_SERVER(server);
+  FrameLedger ledger;
+  std::mutex mutex;
+  std::vector<std::pair<int, TimePoint>> seen;  // grey, captured at
+  CameraStream camera(quick_camera(server.url("/grey")), ledger,
+                      [&](Frame&& frame) {
+                        const std::lock_guard lock(mutex);
+                        seen.emplace_back(*frame.image.planes[0].data, frame.captured_at);
+                        ledger.ended(Outcome::kPublished);
+                      },
+                      {});
+  camera.start();
+  const auto count = [&] {
+    const std::lock_guard lock(mutex);
+    return seen.size();
+  };
+  for (int i = 0; i < 400 && count() < 70; ++i) std::this_thread::sleep_for(50ms);
+  camera.stop();
+  ASSERT_GE(count(), 70U);
+
+  std::vector<std::pair<int, TimePoint>> drawn;
+  std::ifstream lines(folder / "drawn");
+  for (std::int64_t grey = 0, at = 0; lines >> grey >> at;)
+    drawn.emplace_back(static_cast<int>(grey), TimePoint{std::chrono::nanoseconds{at}});
+  std::vector<Duration> delays;
+  for (std::size_t i = seen.size() - 25; i < seen.size(); ++i) {
+    const auto match = std::find_if(drawn.rbegin(), drawn.rend(), [&](const auto& picture) {
+      return std::abs(picture.first - seen[i].first) <= 4 && picture.second < seen[i].second;
+    });
+    ASSERT_NE(match, drawn.rend()) << "a picture of grey " << seen[i].first << " was never drawn";
+    delays.push_back(seen[i].second - match->second);
+  }
+  std::nth_element(delays.begin(), delays.begin() + 12, delays.end());
+  RecordProperty("median_us", std::to_string(delays[12].count() / 1000));
+  EXPECT_LT(delays[12], kPeriod / 2);
+}
+
 TEST(Rtsp, NoSuchStream) {
   RtspServer server;
   GANTRY_NEEDS_SERVER(server);
