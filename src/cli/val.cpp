@@ -25,6 +25,7 @@ namespace {
 struct ValCommand {
   std::string data;
   std::string images;
+  std::string split;
   std::string predictions;
   std::string save_json;
   ModelChoice model;
@@ -232,7 +233,7 @@ void print_table(const vision::CocoScore& score, const std::vector<std::string>&
 }
 
 int run(const ValCommand& command) {
-  auto read = vision::read_dataset(command.data, command.images);
+  auto read = vision::read_dataset(command.data, command.images, command.split);
   if (!read) throw StartupError(read.error().message);
   vision::Dataset dataset = std::move(*read);
   std::vector<Found> found;
@@ -249,7 +250,9 @@ int run(const ValCommand& command) {
   }
   vision::CocoEvaluator evaluator;
   for (std::size_t i = 0; i < found.size(); ++i) {
-    evaluator.add(vision::in_pixels(dataset.images[i], found[i].width, found[i].height), found[i].detections);
+    const auto [truth, detections] =
+        vision::judged(dataset.images[i], found[i].width, found[i].height, found[i].detections);
+    evaluator.add(truth, detections);
   }
   if (!command.save_json.empty()) save_results(command.save_json, dataset, found);
   const vision::CocoScore score = evaluator.score();
@@ -262,9 +265,12 @@ int run(const ValCommand& command) {
 void add_val(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<ValCommand>();
   auto* val = app.add_subcommand("val", "Measure a detector on labelled pictures: COCO mAP");
-  val->add_option("--data", command->data, "A folder with images and labels (YOLO text) inside, or a COCO JSON file")
+  val->add_option("--data", command->data,
+                  "A folder with images and labels (YOLO text) inside, and where only a part is labelled `ignore` and "
+                  "per_image.json, or a COCO JSON file")
       ->required();
   val->add_option("--images", command->images, "Folder of the pictures that a COCO JSON names; default: beside it");
+  val->add_option("--split", command->split, "Only this folder below `images`, such as val");
   add_model_options(*val, command->model);
   val->get_option("--imgsz")->default_str("the exported size");
   auto* predictions = val->add_option("--predictions", command->predictions,

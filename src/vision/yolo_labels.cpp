@@ -4,30 +4,13 @@
 #include <string>
 
 #include "gantry/vision/dataset.hpp"
+#include "vision/label_lines.hpp"
 
 namespace gantry::vision {
 namespace {
 
-constexpr double kMaxClass = 100'000;
-
 bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\r';
-}
-
-/// The numbers of a line, or false where something is no finite number.
-bool read_numbers(std::string_view line, std::vector<double>& numbers) {
-  numbers.clear();
-  const char* at = line.data();
-  const char* const end = at + line.size();
-  for (;;) {
-    while (at != end && is_space(*at)) ++at;
-    if (at == end) return true;
-    double value = 0;
-    const auto [next, error] = std::from_chars(at, end, value);
-    if (error != std::errc{} || !std::isfinite(value) || (next != end && !is_space(*next))) return false;
-    numbers.push_back(value);
-    at = next;
-  }
 }
 
 Box bounding_box(const std::vector<double>& numbers) {
@@ -45,32 +28,34 @@ Box bounding_box(const std::vector<double>& numbers) {
 
 }  // namespace
 
+bool read_numbers(std::string_view line, std::vector<double>& numbers) {
+  numbers.clear();
+  const char* at = line.data();
+  const char* const end = at + line.size();
+  for (;;) {
+    while (at != end && is_space(*at)) ++at;
+    if (at == end) return true;
+    double value = 0;
+    const auto [next, error] = std::from_chars(at, end, value);
+    if (error != std::errc{} || !std::isfinite(value) || (next != end && !is_space(*next))) return false;
+    numbers.push_back(value);
+    at = next;
+  }
+}
+
 Result<std::vector<LabelledBox>> parse_yolo_labels(std::string_view text, std::string_view name) {
   std::vector<LabelledBox> boxes;
-  std::vector<double> numbers;
-  int line_number = 0;
-  const auto wrong = [&](const char* what) {
-    return fail(ErrorCode::kCorrupt, std::string(name) + ":" + std::to_string(line_number) + ": " + what);
-  };
-  while (!text.empty()) {
-    ++line_number;
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    if (!read_numbers(line, numbers)) return wrong("expected numbers: class x y width height");
-    if (numbers.empty()) continue;
+  auto read = for_each_label_line(text, name, "class x y width height", [&](const std::vector<double>& numbers) {
     const bool polygon = numbers.size() >= 7 && numbers.size() % 2 == 1;
-    if (numbers.size() != 5 && !polygon) {
-      return wrong("expected 5 numbers (class x y width height) or a class and at least 3 points");
-    }
-    if (numbers[0] < 0 || numbers[0] > kMaxClass || numbers[0] != std::floor(numbers[0])) {
-      return wrong("the class must be a whole number from 0");
-    }
-    if (std::any_of(numbers.begin() + 1, numbers.end(), [](double value) { return value < -0.01 || value > 1.01; })) {
-      return wrong("coordinates must be fractions of the picture, 0 to 1");
-    }
+    if (numbers.size() != 5 && !polygon)
+      return "expected 5 numbers (class x y width height) or a class and at least 3 points";
+    if (numbers[0] < 0 || numbers[0] > kMostClasses || numbers[0] != std::floor(numbers[0]))
+      return "the class must be a whole number from 0";
+    if (!are_fractions(numbers.begin() + 1, numbers.end())) return kNotFractions;
     boxes.push_back({bounding_box(numbers), static_cast<int>(numbers[0])});
-  }
+    return "";
+  });
+  if (!read) return Unexpected<Error>{read.error()};
   return boxes;
 }
 

@@ -46,6 +46,48 @@ TEST(YoloLabels, ErrorsNameFileAndLine) {
   for (const Case& c : kCases) EXPECT_EQ(error_of(parse_yolo_labels(c.text, "a.txt")), c.message) << c.text;
 }
 
+TEST(PartialLabels, RegionsAndClassesAreRead) {
+  const auto regions = parse_ignore_regions("0.5 0.5 0.2 0.4\n\n", "a.txt");
+  ASSERT_TRUE(regions) << regions.error().message;
+  ASSERT_EQ(regions->size(), 1);
+  EXPECT_FLOAT_EQ((*regions)[0].x1, 0.4F);
+  EXPECT_FLOAT_EQ((*regions)[0].y2, 0.7F);
+  EXPECT_EQ(error_of(parse_ignore_regions("1 0.5 0.5 0.1 0.1", "a.txt")),
+            "a.txt:1: expected 4 numbers (x y width height)");
+  EXPECT_EQ(error_of(parse_ignore_regions("\n0 320 1 1", "a.txt")),
+            "a.txt:2: coordinates must be fractions of the picture, 0 to 1");
+  EXPECT_EQ(error_of(parse_ignore_regions("a", "a.txt")), "a.txt:1: expected numbers: x y width height");
+
+  const auto labelled =
+      parse_labelled_classes(R"({"a": {"labelled_classes": [2, 0], "split": "val"}, "b": {}})", "p.json");
+  ASSERT_TRUE(labelled) << labelled.error().message;
+  EXPECT_EQ(*labelled, (std::map<std::string, std::vector<int>>{{"a", {2, 0}}}));
+  for (const char* list : {"[-1]", "[0.5]", "[100001]", "5", "[\"car\"]"})
+    EXPECT_EQ(error_of(parse_labelled_classes(R"({"a": {"labelled_classes": )" + std::string(list) + "}}", "p.json")),
+              "p.json: \"a\".labelled_classes: expected a list of class numbers");
+  EXPECT_EQ(error_of(parse_labelled_classes(R"({"a": 5})", "p.json")), "p.json: \"a\": expected an object");
+  for (const char* text : {"", "[", "[]"})
+    EXPECT_EQ(error_of(parse_labelled_classes(text, "p.json")),
+              "p.json: expected a JSON object with an entry a picture");
+}
+
+TEST(PartialLabels, WhatNobodyMarkedIsNotJudged) {
+  LabelledImage image;
+  image.normalized = true;
+  image.boxes = {{{0.1F, 0.1F, 0.2F, 0.2F}, 0}, {{0.5F, 0.5F, 0.6F, 0.6F}, 1}};
+  const Detections found{{{10, 10, 20, 20}, 0.9F, 0}, {{80, 20, 100, 30}, 0.8F, 0}, {{50, 25, 60, 30}, 0.7F, 1}};
+  const auto everything = judged(image, 100, 50, found);
+  EXPECT_EQ(everything.truth.size(), 2);
+  EXPECT_EQ(everything.detections.size(), 3);
+  image.ignore = {{0.8F, 0.4F, 1, 0.7F}};  // pixels 80…100, 20…35
+  image.labelled = std::vector<int>{0};
+  const auto part = judged(image, 100, 50, found);
+  ASSERT_EQ(part.truth.size(), 1);
+  EXPECT_EQ(part.truth[0].class_id, 0);
+  ASSERT_EQ(part.detections.size(), 1) << "one lies in the region, one is of a class that nobody marked";
+  EXPECT_FLOAT_EQ(part.detections[0].confidence, 0.9F);
+}
+
 constexpr const char* kCoco = R"({
   "categories": [{"id": 7, "name": "bus"}, {"id": 3, "name": "car"}],
   "images": [{"id": 20, "file_name": "b.jpg", "width": 9, "height": 9}, {"id": 10, "file_name": "a.jpg"}],
@@ -101,6 +143,28 @@ class DatasetFolder : public testing::Test {
   test::TemporaryFolder folder_;
   const std::filesystem::path& root_ = folder_.path();
 };
+
+TEST_F(DatasetFolder, SplitsAndPartialLabels) {
+  write("images/val/a.jpg", "");
+  write("images/train/b.jpg", "");
+  write("labels/val/a.txt", "1 0.5 0.5 0.5 1\n");
+  write("ignore/val/a.txt", "0.5 0.5 0.1 0.1\n");
+  write("per_image.json", R"({"a": {"labelled_classes": [1]}})");
+  const auto all = read_dataset(root_);
+  ASSERT_TRUE(all) << all.error().message;
+  EXPECT_EQ(all->images.size(), 2);
+  const auto val = read_dataset(root_, {}, "val");
+  ASSERT_TRUE(val) << val.error().message;
+  ASSERT_EQ(val->images.size(), 1);
+  EXPECT_EQ(val->images[0].boxes.size(), 1);
+  EXPECT_EQ(val->images[0].ignore.size(), 1);
+  EXPECT_EQ(val->images[0].labelled, std::vector<int>{1});
+  EXPECT_EQ(error_of(read_dataset(root_, {}, "test")),
+            (root_ / "images/test").string() + ": no such folder; check the name of the split");
+  write("per_image.json", "x");
+  EXPECT_EQ(error_of(read_dataset(root_)),
+            (root_ / "per_image.json").string() + ": expected a JSON object with an entry a picture");
+}
 
 TEST_F(DatasetFolder, LabelsMirrorPicturesAndCocoNamesAreIds) {
   write("images/val/000000000042.jpg", "");
