@@ -2,6 +2,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include "engine/graph/metadata.hpp"
 #include "gantry/core/errors.hpp"
 
 namespace gantry::engine {
@@ -36,8 +37,8 @@ void take(ModelMetadata& metadata, const std::string& key, const YAML::Node& val
   if (key == "description") metadata.description = value.as<std::string>();
 }
 
-[[noreturn]] void unreadable(std::string_view path, const std::string& key, const std::exception& error) {
-  throw ModelError(std::string(path) + ": its metadata `" + key + "` can't be read (" + error.what() +
+[[noreturn]] void unreadable(std::string_view path, const std::string& key, const std::string& reason) {
+  throw ModelError(std::string(path) + ": its metadata `" + key + "` can't be read (" + reason +
                    "). Export the model again.");
 }
 
@@ -45,13 +46,26 @@ void take(ModelMetadata& metadata, const std::string& key, const YAML::Node& val
 
 ModelMetadata parse_metadata(const std::map<std::string, std::string>& properties, std::string_view path) {
   ModelMetadata metadata;
+  const auto number_of = [&](const std::string& key, const std::string& text) {
+    const auto numbers = graph::parse_ints("[" + text + "]");
+    if (!numbers || numbers->size() != 1) unreadable(path, key, "expected a whole number");
+    return numbers->front();
+  };
   for (const auto& [key, text] : properties) {
-    try {
-      // Python's literals for lists and dictionaries are YAML flow style; free text is not.
-      const bool literal = key == "names" || key == "imgsz" || key == "stride";
-      take(metadata, key, literal ? YAML::Load(text) : YAML::Node(text));
-    } catch (const YAML::Exception& error) {
-      unreadable(path, key, error);
+    if (key == "names") {
+      auto names = graph::parse_names(text);
+      if (!names) unreadable(path, key, "expected {0: 'name', 1: …}");
+      metadata.class_names = std::move(*names);
+    } else if (key == "imgsz") {
+      const auto sides = graph::parse_ints(text.starts_with('[') ? text : "[" + text + "]");
+      if (!sides || sides->empty() || sides->size() > 2) unreadable(path, key, "expected [height, width]");
+      metadata.image_size = {sides->back(), sides->front()};
+    } else if (key == "stride") {
+      metadata.stride = number_of(key, text);
+    } else if (key == "task") {
+      metadata.task = text;
+    } else if (key == "description") {
+      metadata.description = text;
     }
   }
   return metadata;
@@ -68,7 +82,7 @@ ModelMetadata read_metadata_yaml(const std::string& path) {
       take(metadata, key, entry.second);
     }
   } catch (const YAML::Exception& error) {
-    unreadable(path, key, error);
+    unreadable(path, key, error.what());
   }
   return metadata;
 }
