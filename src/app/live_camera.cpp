@@ -56,11 +56,13 @@ LiveCamera::LiveCamera(std::string id, CameraId number, const config::CameraConf
       clock_(clock),
       options_(options),
       config_(config),
-      since_(clock.now()) {
+      since_(clock.now()),
+      picture_check_(config.picture_check.count()) {
   stream_ = std::make_unique<media::CameraStream>(
       options_of(id_, number_, config, std::move(gate)), books_->ledger,
       [this](Frame&& frame) {
         ++on_their_way_;
+        look_at(frame);
         submit_(*this, std::move(frame));
       },
       [this](const media::StateChange& change) { on_state(change); });
@@ -68,6 +70,7 @@ LiveCamera::LiveCamera(std::string id, CameraId number, const config::CameraConf
 
 void LiveCamera::adjust(const config::CameraConfig& config, const engine::DetectOptions* options) {
   options_ = options;
+  picture_check_ = config.picture_check.count();
   const std::lock_guard lock{mutex_};
   config_ = config;
   stream_->tune(tuning_of(config_, skip_));
@@ -79,6 +82,30 @@ void LiveCamera::skip(const std::array<media::SkipLevel, kPriorityCount>& levels
   if (level == skip_) return;
   skip_ = level;
   stream_->tune(tuning_of(config_, skip_));
+}
+
+/// A look now and then: what it sees changes slowly and its cost should not count.
+void LiveCamera::look_at(const Frame& frame) {
+  const Duration every{picture_check_};
+  if (every == Duration{} || frame.image.space == MemorySpace::kDevice || frame.image.planes[0].data == nullptr) return;
+  if (looked_at_ != TimePoint{} && frame.captured_at - looked_at_ < every) return;
+  looked_at_ = frame.captured_at;
+  const auto now = quality_meter_.measure(frame.image, frame.captured_at);
+  vision::Quality before;
+  {
+    const std::lock_guard lock{mutex_};
+    before = picture_.value_or(vision::Quality{});
+    picture_ = now;
+  }
+  if (now.covered != before.covered)
+    log_(now.covered ? Severity::kWarning : Severity::kInfo,
+         "camera " + id_ +
+             (now.covered ? ": the picture shows nearly nothing; is the lens covered?"
+                          : ": the picture shows something again"));
+  if (now.frozen != before.frozen)
+    log_(now.frozen ? Severity::kWarning : Severity::kInfo,
+         "camera " + id_ +
+             (now.frozen ? ": the picture is frozen; it has not changed for a while" : ": the picture changes again"));
 }
 
 void LiveCamera::on_state(const media::StateChange& change) {
@@ -155,6 +182,7 @@ CameraStatus LiveCamera::status() const {
   status.reason = reason_;
   status.since = since_;
   status.retry_in = retry_in_;
+  status.picture = picture_;
   return status;
 }
 

@@ -55,6 +55,7 @@ class LiveCamera {
 
  private:
   void on_state(const media::StateChange& change);
+  void look_at(const Frame& frame);
   void publish(scheduler::FrameEnd& end, const ResultHub& hub);
 
   const std::string id_;
@@ -73,6 +74,12 @@ class LiveCamera {
   TimePoint since_;
   Duration retry_in_{};
   std::optional<Snapshot> newest_;
+  std::optional<vision::Quality> picture_;
+
+  std::atomic<Duration::rep> picture_check_;
+  // The camera's thread only.
+  vision::QualityMeter quality_meter_;
+  TimePoint looked_at_{};
 
   std::unique_ptr<media::CameraStream> stream_;  // last: its thread uses all of the above
 };

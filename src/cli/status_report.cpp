@@ -55,6 +55,22 @@ nlohmann::json load_json(const scheduler::PolicyReport& report, const scheduler:
           {"devices", std::move(devices)}};
 }
 
+nlohmann::json picture_json(const std::optional<vision::Quality>& picture) {
+  if (!picture) return nullptr;
+  const auto thousandth = [](float value) { return std::round(static_cast<double>(value) * 1e3) / 1e3; };
+  return {{"brightness", thousandth(picture->brightness)},
+          {"contrast", thousandth(picture->contrast)},
+          {"sharpness", thousandth(picture->sharpness)},
+          {"covered", picture->covered},
+          {"frozen", picture->frozen}};
+}
+
+const char* picture_text(const std::optional<vision::Quality>& picture) {
+  if (picture && picture->covered) return ", picture covered";
+  if (picture && picture->frozen) return ", picture frozen";
+  return "";
+}
+
 }  // namespace
 
 StatusReport::Rates StatusReport::rates(const std::string& id, const FrameCounts& counts, TimePoint now) {
@@ -76,10 +92,10 @@ StatusReport::Reading StatusReport::read(const app::System& system, TimePoint no
   for (const auto& camera : system.cameras()) {
     const auto rate = rates(camera.id, camera.frames, now);
     const auto& latency = camera.latency->total;
-    reading.lines.push_back(camera.id + ": " + media::to_string(camera.state) + ", " + fixed(rate.in, 1) +
-                            " frames/s in, " + fixed(rate.out, 1) + " out, " + books_text(camera.frames) +
-                            "; latency p50 " + fixed(latency.quantile(0.5) * 1e3, 0) + " ms, p99 " +
-                            fixed(latency.quantile(0.99) * 1e3, 0) + " ms");
+    reading.lines.push_back(camera.id + ": " + media::to_string(camera.state) + picture_text(camera.picture) + ", " +
+                            fixed(rate.in, 1) + " frames/s in, " + fixed(rate.out, 1) + " out, " +
+                            books_text(camera.frames) + "; latency p50 " + fixed(latency.quantile(0.5) * 1e3, 0) +
+                            " ms, p99 " + fixed(latency.quantile(0.99) * 1e3, 0) + " ms");
     cameras.push_back({{"id", camera.id},
                        {"state", media::to_string(camera.state)},
                        {"reason", camera.reason},
@@ -90,6 +106,7 @@ StatusReport::Reading StatusReport::read(const app::System& system, TimePoint no
                        {"attempts", camera.stream.attempts},
                        {"width", camera.stream.width},
                        {"height", camera.stream.height},
+                       {"picture", picture_json(camera.picture)},
                        {"latency_ms", latency_json(latency)}});
   }
   const auto totals = system.totals();

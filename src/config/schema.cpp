@@ -55,6 +55,8 @@ std::vector<Key> camera_keys(bool with_source) {
       "Wait before the first new attempt; it doubles with each failure, with jitter.", Applies::kReconnects},
     {"backoff_max_ms", time<milliseconds>(&CameraConfig::backoff_max, 10, 3'600'000), "ms",
       "Longest wait between two attempts.", Applies::kReconnects},
+    {"picture_check_ms", time<milliseconds>(&CameraConfig::picture_check, 0, 600'000), "ms",
+      "How often a picture's brightness, contrast and sharpness are measured, to notice a covered lens or a frozen picture; 0 never."},
   });
   return keys;
 }

@@ -51,7 +51,14 @@ Json status_of(const CameraView& camera, TimePoint now) {
               {"in_per_second", rounded(camera.rates.in)},
               {"out_per_second", rounded(camera.rates.out)},
               {"last_frame_age_ms", nullptr},
+              {"picture", nullptr},
               {"frames", frames_of(s.frames)}};
+  if (s.picture)
+    out["picture"] = {{"brightness", rounded(s.picture->brightness)},
+                      {"contrast", rounded(s.picture->contrast)},
+                      {"sharpness", rounded(s.picture->sharpness)},
+                      {"covered", s.picture->covered},
+                      {"frozen", s.picture->frozen}};
   if (camera.last_frame_age >= 0) out["last_frame_age_ms"] = std::round(camera.last_frame_age * 1e3);
   return out;
 }
@@ -75,6 +82,7 @@ Json camera_of(const CameraView& camera, TimePoint now) {
           {"read_timeout_ms", ms(c.read_timeout)},
           {"backoff_min_ms", ms(c.backoff_min)},
           {"backoff_max_ms", ms(c.backoff_max)},
+          {"picture_check_ms", ms(c.picture_check)},
           {"status", status_of(camera, now)}};
 }
 

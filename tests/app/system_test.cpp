@@ -315,6 +315,25 @@ TEST_F(SystemTest, ACancelledSubscriptionIsNeverCalledAgain) {
   }
 }
 
+TEST_F(SystemTest, ACameraThatShowsNothingIsNoticedAndNamed) {
+  config.cameras["off"] = camera("paced://50");
+  config.cameras["off"].picture_check = Duration{};
+  config.cameras["often"] = camera("paced://50");
+  config.cameras["often"].picture_check = milliseconds{20};
+  make({});
+  system->start();
+  EXPECT_TRUE(publishes("often"));
+  EXPECT_TRUE(publishes("off"));
+  EXPECT_FALSE(system->camera("off")->picture) << "nobody wanted to know";
+  ASSERT_TRUE(system->camera("often")->picture);
+  EXPECT_TRUE(system->camera("often")->picture->covered) << "pictures of one grey";
+  EXPECT_FALSE(system->camera("often")->picture->frozen) << "each of another";
+  EXPECT_NEAR(system->camera("often")->picture->contrast, 0, 0.001);
+  system->stop();
+  const std::lock_guard lock{log_mutex};
+  EXPECT_THAT(log, testing::Contains("camera often: the picture shows nearly nothing; is the lens covered?").Times(1));
+}
+
 TEST_F(SystemTest, SecretsAreNeverShownOrLogged) {
   media::register_scheme("secret", [](const media::SourceConfig&) -> std::unique_ptr<media::Source> {
     return std::make_unique<PacedSource>("paced://100");

@@ -25,6 +25,7 @@
 #include "gantry/media/camera_stream.hpp"
 #include "gantry/scheduler/dispatcher.hpp"
 #include "gantry/sinks/frame_result.hpp"
+#include "gantry/vision/quality.hpp"
 
 namespace gantry::app {
 
@@ -40,6 +41,7 @@ struct CameraStatus {
   FrameCounts frames;
   media::CameraCounters stream;
   std::shared_ptr<const StageHistograms> latency;  ///< of its results, since the camera was added
+  std::optional<vision::Quality> picture;          ///< of the picture last looked at; none where none was
 };
 
 /// The newest result of a camera and the picture that it belongs to.

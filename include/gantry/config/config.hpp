@@ -34,6 +34,7 @@ struct CameraConfig {
   Duration read_timeout = std::chrono::seconds{5};
   Duration backoff_min = std::chrono::milliseconds{500};
   Duration backoff_max = std::chrono::seconds{30};
+  Duration picture_check = std::chrono::seconds{1};  ///< between two looks at the picture's quality; 0: never
   bool from_client = false;  ///< no key: the source was given through the API, and is held to what clients may reach
   friend bool operator==(const CameraConfig&, const CameraConfig&) = default;
 };
