@@ -39,6 +39,7 @@ std::vector<Transition> transitions(const std::vector<std::string>& log, const s
   for (const std::string& line : log) {
     if (!line.starts_with(start)) continue;
     const auto arrow = line.find(" -> ");
+    if (arrow == std::string::npos) continue;  // about its picture
     const auto colon = line.find(": ", arrow);
     found.push_back({line.substr(start.size(), arrow - start.size()), line.substr(arrow + 4, colon - arrow - 4),
                      colon == std::string::npos ? "" : line.substr(colon + 2)});

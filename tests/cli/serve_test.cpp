@@ -104,6 +104,7 @@ class Serve : public testing::Test {
     for (auto at = log.find(start); at != std::string::npos; at = log.find(start, at + 1)) {
       const auto from = at + start.size();
       const auto arrow = log.find(" -> ", from);
+      if (arrow > log.find('\n', from)) continue;  // about its picture
       const auto to = arrow + 4;
       EXPECT_EQ(log.substr(from, arrow - from), state) << id;
       state = log.substr(to, log.find_first_of(":\n", to) - to);
@@ -171,8 +172,8 @@ TEST_F(Serve, BrokenCamerasAreTheirOwnProblem) {
   GANTRY_NEEDS_DATA("video/carpark_432p12.mp4");
   media::testing::RtspServer stalls, dies, resizes;
   GANTRY_NEEDS_SERVER(stalls);
-  const std::string good = "fps: 4, deadline_ms: 5000";
-  const std::string bad = "fps: 2, deadline_ms: 5000, read_timeout_ms: 2000, backoff_min_ms: 500, backoff_max_ms: 1000";
+  const std::string good = "fps: 2, deadline_ms: 5000";
+  const std::string bad = "fps: 1, deadline_ms: 5000, read_timeout_ms: 2000, backoff_min_ms: 500, backoff_max_ms: 1000";
   const auto path =
       config(line("good1", video("carpark_432p12"), good) + line("good2", video("carpark_432p12"), good) +
              line("good3", video("suburban_352p24"), good) + line("refused", "rtsp://127.0.0.1:1/plain", bad) +
@@ -188,22 +189,19 @@ TEST_F(Serve, BrokenCamerasAreTheirOwnProblem) {
   EXPECT_TRUE(program.wait_for([&] { return state(program, "dies") == "backing_off"; })) << program.err();
   EXPECT_TRUE(program.wait_for([&] { return count(program.err(), "camera stalls: stalled -> backing_off") > 0; }));
   std::this_thread::sleep_for(soak_time(3));
-  stalls.signal(SIGCONT);
-  dies.start();
-  std::map<std::string, std::size_t> attempts, lives;
-  const auto before = program.err();
-  for (const std::string id : {"stalls", "dies"}) {
-    attempts[id] = count(before, "camera " + id + ": backing_off -> connecting");
-    lives[id] = count(before, "camera " + id + ": connecting -> live");
-  }
-  for (const std::string id : {"stalls", "dies"}) {
-    EXPECT_TRUE(program.wait_for([&] {
-      return count(program.err(), "camera " + id + ": connecting -> live") > lives[id];
-    })) << id
-        << " did not come back by itself: " << program.err();
+  const auto expect_return = [&](const std::string& id, const std::function<void()>& recover) {
+    const std::string lives = "camera " + id + ": connecting -> live";
+    const std::string attempts = "camera " + id + ": backing_off -> connecting";
+    const auto lived = count(program.err(), lives);
+    recover();
+    const auto attempted = count(program.err(), attempts);
+    EXPECT_TRUE(program.wait_for([&] { return count(program.err(), lives) > lived; }))
+        << id << " did not come back by itself: " << program.err();
     // Each attempt follows the one before it by one back-off period at most; how long it takes is the machine's affair.
-    EXPECT_LE(count(program.err(), "camera " + id + ": backing_off -> connecting"), attempts[id] + 2) << id;
-  }
+    EXPECT_LE(count(program.err(), attempts), attempted + 2) << id;
+  };
+  expect_return("stalls", [&] { stalls.signal(SIGCONT); });
+  expect_return("dies", [&] { dies.start(); });
   program.signal(SIGTERM);
   ASSERT_EQ(program.wait(), 0) << program.err();
   expect_books(program);
@@ -221,7 +219,7 @@ TEST_F(Serve, BrokenCamerasAreTheirOwnProblem) {
   std::map<std::string, std::set<int>> widths;
   for (const auto& result : results()) widths[result.at("camera")].insert(result.at("width").get<int>());
   EXPECT_EQ(widths["resizes"], (std::set<int>{320, 640}));
-  EXPECT_EQ(count(log, "camera resizes: "), 2U) << "live and removed: a new resolution needs no new connection";
+  EXPECT_EQ(count(log, "camera resizes: connecting -> live"), 1U) << "a new resolution needs no new connection";
   EXPECT_FALSE(widths["garbage"].empty()) << "what can be decoded of a damaged stream is answered";
   EXPECT_TRUE(widths["refused"].empty());
   EXPECT_EQ(count(log, "camera dies: connecting -> live"), 2U) << log;
