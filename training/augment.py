@@ -207,7 +207,7 @@ def render(images, index, p, seed):
 class Augment:
     """Draws augmented batches from Pictures on their device. `points` [A,2]: the anchors' centres in pixels."""
 
-    OBJECTS, REGIONS = 3072, 512  # capacity of the lists of one batch of 64; what is over becomes unlabelled
+    OBJECTS, REGIONS = 2048, 1024  # capacity of the lists of one batch of 64; what is over becomes unlabelled
 
     def __init__(self, pictures, weights, batch, points):
         self.points = points

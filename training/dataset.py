@@ -1,4 +1,5 @@
 """Reads packed pictures (pack.py) into memory: uint8 pixels, padded label lists, and how often to draw each picture."""
+import collections
 import json
 import pathlib
 from concurrent.futures import ThreadPoolExecutor
@@ -8,20 +9,27 @@ import numpy as np
 import torch
 
 NAMES = ("person", "bicycle", "car", "motorcycle", "bus", "truck")
+VIEWS_OF_A_CAMERA = 150  # pictures of one fixed camera that are worth as much as so many views of their own
 SIZE = 640  # pixels; pictures are letterboxed to SIZE x SIZE
 GREY = 114
 
 
 class Pictures:
-    """images [N,3,SIZE,SIZE] uint8 RGB; labels and ignore [N,M,5] (class, xyxy px; class -1 pads); known [N,C] float."""
+    """images [N,3,SIZE,SIZE] uint8 RGB; labels and ignore [N,M,5] (class, xyxy px; class -1 pads); known [N,C] float;
+    sources and cameras: lists of N names (camera None: a view of its own)."""
 
-    def __init__(self, images, labels, ignore, known, sources):
-        self.images, self.labels, self.ignore, self.known, self.sources = images, labels, ignore, known, sources
+    def __init__(self, images, labels, ignore, known, sources, cameras):
+        self.images, self.labels, self.ignore, self.known = images, labels, ignore, known
+        self.sources, self.cameras = sources, cameras
 
     def to(self, device):
-        return Pictures(
-            self.images.to(device), self.labels.to(device), self.ignore.to(device), self.known.to(device), self.sources
-        )
+        tensors = (self.images, self.labels, self.ignore, self.known)
+        return Pictures(*(t.to(device) for t in tensors), self.sources, self.cameras)
+
+    def subset(self, rows):
+        tensors = (self.images, self.labels, self.ignore, self.known)
+        names = (self.sources, self.cameras)
+        return Pictures(*(t[rows] for t in tensors), *([n[i] for i in rows] for n in names))
 
     def __len__(self):
         return len(self.images)
@@ -68,20 +76,21 @@ def load(folder, split, workers=16, limit=None):
     known = torch.zeros(len(rows), len(NAMES))
     for i, (_, row) in enumerate(rows):
         known[i, row["known"]] = 1
-    return Pictures(
-        images, padded([p[0] for p in parsed]), padded([p[1] for p in parsed]), known, [r["source"] for _, r in rows]
-    )
+    labels, ignore = padded([p[0] for p in parsed]), padded([p[1] for p in parsed])
+    return Pictures(images, labels, ignore, known, [r["source"] for _, r in rows], [r.get("camera") for _, r in rows])
 
 
 def draw_weights(pictures, simulated_share):
     """Repeat-factor sampling (Gupta et al., LVIS, CVPR 2019): a picture is drawn as often as its rarest class wants,
-    sqrt(threshold / frequency). Pictures of source "sim" together get `simulated_share` of all draws."""
+    sqrt(threshold / frequency). A fixed camera shows little that is new after VIEWS_OF_A_CAMERA pictures. Pictures of source "sim" together get `simulated_share` of all draws."""
     cls = pictures.labels[..., 0].long()
     has = torch.stack([(cls == c).any(1) for c in range(len(NAMES))], 1).float()
     simulated = torch.tensor([s == "sim" for s in pictures.sources])
     frequency = has[~simulated].mean(0).clamp(min=1e-4)
     factor = (0.5 / frequency).sqrt().clamp(min=1, max=4)
     weight = torch.where(has.sum(1) > 0, (has * factor).amax(1), torch.tensor(0.5))
+    shown = collections.Counter(pictures.cameras)
+    weight *= torch.tensor([min(1.0, VIEWS_OF_A_CAMERA / shown[c]) if c else 1.0 for c in pictures.cameras])
     if simulated.any() and not simulated.all():
         weight[simulated] *= simulated_share / (1 - simulated_share) * weight[~simulated].sum() / weight[simulated].sum()
     return weight

@@ -8,9 +8,18 @@ from loss import iou_xyxy
 from model import anchor_points, decode_boxes, split_maps
 
 
+def share_within(boxes, regions):
+    """Share of each box's area that lies in each region: boxes [N,4], regions [M,4] -> [N,M]."""
+    lt = torch.maximum(boxes[:, None, :2], regions[None, :, :2])
+    rb = torch.minimum(boxes[:, None, 2:], regions[None, :, 2:])
+    area = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1e-6).prod(1)
+    return (rb - lt).clamp(min=0).prod(2) / area[:, None]
+
+
 @torch.no_grad()
-def average_precision(net, pictures, confidence=0.01, iou=0.5, batch=32):
-    """-> (AP a class, number of objects a class); only pictures in which the class is labelled count for it."""
+def average_precision(net, pictures, confidence=0.001, iou=0.5, batch=32):
+    """-> (AP a class, number of objects a class); only pictures in which the class is labelled count for it. A detection
+    that matches no object and lies for the most part in a region of unknown content counts neither way."""
     net.eval()
     device = next(net.parameters()).device
     scores_of, hits_of, objects = [[] for _ in NAMES], [[] for _ in NAMES], np.zeros(len(NAMES), int)
@@ -27,12 +36,10 @@ def average_precision(net, pictures, confidence=0.01, iou=0.5, batch=32):
             labels, ignore = pictures.labels[start + j].to(device), pictures.ignore[start + j].to(device)
             keep = score[j] > confidence
             b, s, c = boxes[j][keep], score[j][keep], cls[j][keep]
-            centre = (b[:, None, :2] + b[:, None, 2:]) / 2
-            hidden = ((centre > ignore[None, :, 1:3]) & (centre < ignore[None, :, 3:5])).all(-1).any(-1)
-            b, s, c = b[~hidden], s[~hidden], c[~hidden]
             order = torchvision.ops.batched_nms(b, s, c, 0.7)[:300]
             b, s, c = b[order], s[order], c[order].cpu().numpy()
             overlap = iou_xyxy(b[:, None], labels[None, :, 1:])[0].cpu().numpy()
+            excused = (share_within(b, ignore[:, 1:]) >= 0.5).any(1).cpu().numpy()
             s, label_cls = s.cpu().numpy(), labels[:, 0].cpu().numpy()
             for k in range(len(NAMES)):
                 if not pictures.known[start + j, k]:
@@ -45,8 +52,9 @@ def average_precision(net, pictures, confidence=0.01, iou=0.5, batch=32):
                     o = np.where(used, -1, overlap[row, truth])
                     if len(o) and o.max() >= iou:
                         used[o.argmax()] = hit[n] = True
-                scores_of[k].append(s[mine])
-                hits_of[k].append(hit)
+                counts = hit | ~excused[mine]
+                scores_of[k].append(s[mine][counts])
+                hits_of[k].append(hit[counts])
     net.train()
     ap = np.full(len(NAMES), np.nan)
     for k in range(len(NAMES)):
@@ -82,10 +90,7 @@ def main():
     print(f"{'source':10} pictures  " + "  ".join(f"{n:>16}" for n in NAMES))
     for name, chosen in groups.items():
         rows = [i for i, c in enumerate(chosen) if c]
-        part = dataset.Pictures(
-            pictures.images[rows], pictures.labels[rows], pictures.ignore[rows], pictures.known[rows], [pictures.sources[i] for i in rows]
-        )
-        ap, objects = average_precision(net, part)
+        ap, objects = average_precision(net, pictures.subset(rows))
         cells = [f"{a:.3f} of {o:6d}" if o else "-" for a, o in zip(ap, objects)]
         print(f"{name:10} {len(rows):8d}  " + "  ".join(f"{c:>16}" for c in cells), flush=True)
 

@@ -12,6 +12,7 @@ from model import BINS, anchor_points, decode_boxes, split_maps
 
 TOPK = 10  # anchors an object may claim
 ALPHA, BETA = 0.5, 6.0
+VEHICLES = slice(1, None)  # every class but the first, person: a rider and what is ridden share anchors
 GAINS = {"box": 7.5, "cls": 0.5, "dfl": 1.5}
 
 
@@ -85,13 +86,14 @@ def assign(scores, boxes, points, objects):
         0, slot.flatten(), (values * chosen).flatten(), "amax"
     )
     strength = anchor_metric * scale[owner] * foreground
-    target_scores = F.one_hot(cls[owner], c).float() * strength[:, None]
+    target_scores = (cls[owner][:, None] == torch.arange(c, device=gt.device)).float() * strength[:, None]
     return target_scores.view(b, a, c), gt[owner].view(b, a, 4), foreground.view(b, a)
 
 
 def detection_loss(maps, objects, ignored, known):
     """maps: three raw maps; objects: see assign(); ignored: like objects without cls, regions whose background is
-    unknown; known [B,A,C] float: 1 where the class is labelled around that anchor; the others get no negative loss. Returns the sum and its parts (detached)."""
+    unknown; known [B,A,C] float: 1 where the class is labelled around that anchor; the others get no negative loss
+    there, save that a labelled vehicle is no other vehicle. Returns the sum and its parts (detached)."""
     points, strides = anchor_points(maps)
     box_logits, cls_logits = split_maps(maps)
     box_logits, cls_logits = box_logits.float(), cls_logits.float()
@@ -104,6 +106,9 @@ def detection_loss(maps, objects, ignored, known):
     hits = torch.zeros(b, a, device=points.device).index_add(
         0, ignored["image"], (within & ignored["valid"][:, None]).float()
     )
+    # Whoever labelled an object as one vehicle said that it is no other, whatever else the source left out.
+    known = known.clone()
+    known[..., VEHICLES] = torch.where(foreground[..., None], 1.0, known[..., VEHICLES])
     counts = known * ((hits == 0) | foreground)[..., None]
 
     total = target_scores.sum().clamp(min=1)

@@ -33,6 +33,11 @@ def shrink(data, max_side):
     return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
 
 
+def fixed_camera(source, camera):
+    """The camera that stood still for this picture, or None where each picture is a view of its own."""
+    return None if camera is None or camera.split(":")[0] in ("photo", "contributor") else f"{source}/{camera}"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=pathlib.Path)
@@ -75,6 +80,7 @@ def main():
                 {
                     "split": split,
                     "source": source,
+                    "camera": fixed_camera(source, per_image.get(stem, {}).get("camera")),
                     "offset": len(blob),
                     "bytes": len(data),
                     "labels": [r[:5] for r in rows_of(args.dataset / "labels" / split / f"{stem}.txt")],

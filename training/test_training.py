@@ -68,7 +68,7 @@ def test_loss_falls_on_one_picture_and_unknown_classes_get_no_gradient():
         "image": torch.tensor([0]), "cls": torch.tensor([1]), "box": torch.tensor([[20.0, 30.0, 90.0, 100.0]]), "valid": torch.tensor([True]),
     }
     regions = {"image": torch.tensor([0]), "box": torch.zeros(1, 4), "valid": torch.tensor([False])}
-    known = torch.tensor([1.0, 1.0, 0.0]).expand(1, anchors, 3)
+    known = torch.tensor([1.0, 1.0, 0.0]).expand(1, anchors, 3)  # of person, bicycle, car
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
     first = None
     for _ in range(25):

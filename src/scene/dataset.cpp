@@ -22,12 +22,13 @@ SceneOptions draw_sitting(std::uint64_t seed, int sitting) {
   Rng rng(mix64(seed) ^ static_cast<std::uint64_t>(sitting) * 0x9E3779B97F4A7C15ULL);
   SceneOptions o;
   const double scene = rng.uniform();
-  o.world.scene = scene < 0.5 ? "junction" : scene < 0.75 ? "suburb" : "motorway";
+  o.world.scene = scene < 0.5 ? "junction" : scene < 0.8 ? "suburb" : "motorway";
   o.world.seed = rng.bits() >> 12;
   o.world.density = rng.uniform(0.35, 1.25);
   // Mostly day; dusk and night in a quarter of the sittings.
   o.world.hour =
       rng.chance(0.75) ? rng.uniform(7, 18.5) : (rng.chance(0.5) ? rng.uniform(18.5, 23.5) : rng.uniform(5.2, 7));
+  o.world.variety = rng.chance(0.8) ? rng.uniform(0.4, 1) : 0;
   const double weather = rng.uniform();
   o.view.weather = weather < 0.5    ? Weather::kClear
                    : weather < 0.75 ? Weather::kOvercast
@@ -41,6 +42,25 @@ SceneOptions draw_sitting(std::uint64_t seed, int sitting) {
   o.view.height = size[1];
   o.view.fps = 15;
   return o;
+}
+
+/// Which of the visible objects a picture's labels name; the others become regions to ignore. Sides are those of the
+/// visible box in a picture scaled to 640 pixels on its longer side, as detectors see it.
+struct LabelRule {
+  float shorter, longer;
+  float occlusion, truncation;
+};
+/// To learn from: whatever a person would still recognise.
+constexpr LabelRule kLearnt{4, 8, 0.75F, 0.85F};
+/// To be measured by: nothing tiny, nothing more than half hidden or half outside (as KITTI's "moderate" does).
+constexpr LabelRule kScored{6, 16, 0.5F, 0.5F};
+
+bool named(const LabelRule& rule, const ObjectTruth& o, const ViewOptions& view) {
+  const float scale = 640.0F / static_cast<float>(std::max(view.width, view.height));
+  const float w = o.visible.width() * scale;
+  const float h = o.visible.height() * scale;
+  return std::min(w, h) >= rule.shorter && std::max(w, h) >= rule.longer && o.occlusion <= rule.occlusion &&
+         o.truncation <= rule.truncation;
 }
 
 void write_file(const std::filesystem::path& path, const void* data, std::size_t bytes) {
@@ -75,7 +95,8 @@ void write_dataset(const std::string& out, const DatasetOptions& options, const 
     for (int sitting = next++; sitting < sittings; sitting = next++) {
       const SceneOptions scene = draw_sitting(options.seed, sitting);
       Rng rng(mix64(options.seed ^ 0xDA7AULL) ^ static_cast<std::uint64_t>(sitting));
-      const char* split = rng.uniform() < options.val_share ? "val" : "train";
+      const bool validates = rng.uniform() < options.val_share;
+      const char* split = validates ? "val" : "train";
       Playback playback(scene);
       pixels.resize(playback.frame_bytes());
       double at_ms = 0;
@@ -96,10 +117,7 @@ void write_dataset(const std::string& out, const DatasetOptions& options, const 
           if (o.visible_px == 0) continue;
           const float w = static_cast<float>(scene.view.width);
           const float h = static_cast<float>(scene.view.height);
-          const bool clear =
-              o.occlusion <= 0.75F &&
-              std::min(o.visible.width(), o.visible.height()) >= static_cast<float>(options.min_side_px) &&
-              o.visible_px >= options.min_side_px * options.min_side_px / 2 && o.truncation < 0.85F;
+          const bool clear = named(validates ? kScored : kLearnt, o, scene.view);
           char line[160];
           const auto cx = static_cast<double>((o.visible.x1 + o.visible.x2) / 2 / w),
                      cy = static_cast<double>((o.visible.y1 + o.visible.y2) / 2 / h);

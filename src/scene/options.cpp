@@ -79,6 +79,7 @@ bool operator==(const WorldOptions& a, const WorldOptions& b) {
     return x.kind == y.kind && x.at_s == y.at_s;
   };
   return a.scene == b.scene && a.seed == b.seed && a.density == b.density && a.hour == b.hour &&
+         a.variety == b.variety &&
          std::equal(a.incidents.begin(), a.incidents.end(), b.incidents.begin(), b.incidents.end(), same);
 }
 

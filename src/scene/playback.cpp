@@ -28,7 +28,7 @@ CameraMount random_mount(const Layout& layout, std::uint64_t seed) {
   const double away = std::sqrt((m.look_x - m.x) * (m.look_x - m.x) + (m.look_y - m.y) * (m.look_y - m.y));
   m.look_x += rng.uniform(-0.16, 0.16) * std::max(away, 12.0);
   m.look_y += rng.uniform(-0.16, 0.16) * std::max(away, 12.0);
-  m.horizontal_fov_deg = std::clamp(m.horizontal_fov_deg * rng.uniform(0.62, 1.22), 24.0, 88.0);
+  m.horizontal_fov_deg = std::clamp(m.horizontal_fov_deg * rng.uniform(0.45, 1.2), 18.0, 88.0);
   m.k1 *= rng.uniform(0.2, 1.8);
   m.roll_deg = rng.uniform(-2.5, 2.5);
   return m;

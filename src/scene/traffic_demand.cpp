@@ -17,20 +17,29 @@ double by_hour(double hour) noexcept {
   return kByHour[static_cast<std::size_t>(i)] * (1 - t) + kByHour[static_cast<std::size_t>(i) + 1] * t;
 }
 
-BodyKind draw_kind(Rng& rng, const Network& net, LaneUse use, bool right_lane, double hour) {
+/// What a share becomes where every class is wanted about equally often.
+double blend(double share, double equal, double variety) noexcept {
+  return share + (equal - share) * variety;
+}
+
+BodyKind draw_kind(Rng& rng, const Network& net, LaneUse use, bool right_lane, const WorldOptions& options) {
   if (use == LaneUse::kBicycles) return BodyKind::kBicycle;
-  const bool night = hour < 5 || hour > 22;
+  const bool night = options.hour < 5 || options.hour > 22;
   double truck = net.truck_share * (night ? 1.4 : 1);
   if (net.fast) truck *= right_lane ? 2.0 : 0.5;
+  truck = blend(truck, 0.16, options.variety);
+  const double bus = blend(net.bus_share, 0.18, options.variety);
+  const double motorcycle = blend(net.motorcycle_share, 0.22, options.variety);
+  const double bicycle = net.fast ? net.bicycle_share : blend(net.bicycle_share, 0.14, options.variety);
   const double draw = rng.uniform();
   double edge = truck;
   if (draw < edge) {
     if (rng.chance(net.long_truck_share)) return BodyKind::kLongTruck;
     return rng.chance(0.65) ? BodyKind::kBoxTruck : BodyKind::kFlatTruck;
   }
-  if (draw < (edge += net.bus_share)) return net.coaches || rng.chance(0.15) ? BodyKind::kCoach : BodyKind::kCityBus;
-  if (draw < (edge += net.motorcycle_share)) return BodyKind::kMotorcycle;
-  if (draw < (edge += net.bicycle_share)) return BodyKind::kBicycle;
+  if (draw < (edge += bus)) return net.coaches || rng.chance(0.15) ? BodyKind::kCoach : BodyKind::kCityBus;
+  if (draw < (edge += motorcycle)) return BodyKind::kMotorcycle;
+  if (draw < (edge += bicycle)) return BodyKind::kBicycle;
   const double car = rng.uniform();
   if (car < 0.32) return BodyKind::kHatchback;
   if (car < 0.60) return BodyKind::kSedan;
@@ -117,7 +126,7 @@ bool World::State::appear(const Entry& entry) {
   }
   if (room < 4) return false;
   const bool right_lane = lane.right < 0;
-  const BodyKind kind = draw_kind(rng, net, lane.use, right_lane, options.hour);
+  const BodyKind kind = draw_kind(rng, net, lane.use, right_lane, options);
   const std::uint64_t look = rng.bits();
   const int slot = place(kind, entry.lane, 0, 0, look);
   Vehicle& v = vehicles[static_cast<std::size_t>(slot)];
@@ -155,7 +164,8 @@ void World::State::demand_step() {
     }
     if (state.waiting > 0 && appear(net.entries[i])) --state.waiting;
   }
-  if (net.foot_rate * demand <= 0 || net.footways.empty()) return;
+  const double foot_rate = net.foot_rate * demand * (1 + 2 * options.variety);
+  if (foot_rate <= 0 || net.footways.empty()) return;
   while (now_ms >= next_walker_ms) {
     Walker w;
     w.id = next_id++;
@@ -169,7 +179,7 @@ void World::State::demand_step() {
     w.at = way.points[0] + w.side * right_of(unit(w.heading));
     walkers.push_back(w);
     ++counts.people;
-    next_walker_ms += 1 + static_cast<std::int64_t>(rng.exponential(3600.0 * 1000.0 / (net.foot_rate * demand)));
+    next_walker_ms += 1 + static_cast<std::int64_t>(rng.exponential(3600.0 * 1000.0 / foot_rate));
   }
 }
 

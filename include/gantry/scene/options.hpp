@@ -28,6 +28,9 @@ struct WorldOptions {
   std::uint64_t seed = 1;
   double density = 0.6;  ///< share of what the roads carry in their peak hour, 0…1.5
   double hour = 12;      ///< time of day, 0…24; sets demand, light and the mix of vehicles
+  /// 0: the vehicles of the scene's own country and hour; 1: lorries, buses, two-wheelers and people about as often as
+  /// cars, which is no traffic but good to learn from. In between: a blend.
+  double variety = 0;
   std::vector<IncidentRequest> incidents;
   friend bool operator==(const WorldOptions&, const WorldOptions&);
 };
