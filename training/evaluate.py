@@ -1,4 +1,5 @@
-"""A quick average precision during training (COCO's 101 points). Figures that are reported come from `gantry val`."""
+"""Average precision at IoU 0.5 (COCO's 101 points) at the end of a training, by the rules of `gantry val`, whose figures
+are the ones to report."""
 import numpy as np
 import torch
 import torchvision
@@ -31,11 +32,11 @@ def average_precision(net, pictures, confidence=0.001, iou=0.5, batch=32):
         points, strides = anchor_points(maps)
         box_logits, cls_logits = split_maps(maps)
         boxes = decode_boxes(box_logits, points, strides)
-        score, cls = cls_logits.sigmoid().max(-1)
+        scores = cls_logits.sigmoid()
         for j in range(len(x)):
             labels, ignore = pictures.labels[start + j].to(device), pictures.ignore[start + j].to(device)
-            keep = score[j] > confidence
-            b, s, c = boxes[j][keep], score[j][keep], cls[j][keep]
+            anchor, c = (scores[j] > confidence).nonzero(as_tuple=True)  # a box may be found once a class
+            b, s = boxes[j][anchor], scores[j][anchor, c]
             order = torchvision.ops.batched_nms(b, s, c, 0.7)[:300]
             b, s, c = b[order], s[order], c[order].cpu().numpy()
             overlap = iou_xyxy(b[:, None], labels[None, :, 1:])[0].cpu().numpy()

@@ -140,12 +140,21 @@ config::Config make_config(const DemoCommand& command, double fps, const std::ve
   return config;
 }
 
-std::string live_table(const app::System& system, double seconds) {
+std::vector<std::string> states_of(const app::System& system) {
+  std::vector<std::string> states;
+  for (const auto& camera : system.cameras()) states.emplace_back(media::to_string(camera.state));
+  return states;
+}
+
+/// @param states of the cameras in the system's order; a stopped system's cameras have none worth telling
+std::string live_table(const app::System& system, double seconds, const std::vector<std::string>& states) {
   std::vector<std::vector<std::string>> rows{
       {"camera", "state", "in", "published", "late", "dropped", "p50 ms", "p99 ms"}};
-  for (const auto& camera : system.cameras()) {
+  const auto cameras = system.cameras();
+  for (std::size_t i = 0; i < cameras.size(); ++i) {
+    const auto& camera = cameras[i];
     const auto& total = camera.latency->total;
-    rows.push_back({camera.id, media::to_string(camera.state), std::to_string(camera.frames.received),
+    rows.push_back({camera.id, i < states.size() ? states[i] : "", std::to_string(camera.frames.received),
                     std::to_string(camera.frames.published()), std::to_string(camera.frames[Outcome::kPublishedLate]),
                     std::to_string(camera.frames.dropped()), fixed(1000 * total.quantile(0.5), 0),
                     fixed(1000 * total.quantile(0.99), 0)});
@@ -203,13 +212,15 @@ int run(const DemoCommand& command) {
     const bool over = stop || clock.now() >= end;
     lock.unlock();
     if (over) break;
-    const auto table = live_table(system, std::chrono::duration<double>(clock.now() - started).count());
+    const auto table =
+        live_table(system, std::chrono::duration<double>(clock.now() - started).count(), states_of(system));
     if (terminal && drawn_lines > 0) std::fprintf(say, "\033[%dA\033[J", drawn_lines);
     std::fputs(table.c_str(), say);
     std::fflush(say);
     drawn_lines = static_cast<int>(std::count(table.begin(), table.end(), '\n'));
   }
   const double seconds = std::chrono::duration<double>(clock.now() - started).count();
+  const std::vector<std::string> last_states = states_of(system);
   page->stopping();
   system.stop();
   page.reset();
@@ -225,7 +236,7 @@ int run(const DemoCommand& command) {
     std::printf("%s\n", document.dump(2).c_str());
   } else {
     if (terminal && drawn_lines > 0) std::fprintf(say, "\033[%dA\033[J", drawn_lines);
-    std::printf("%s\ndrops: %s\n\n%s", live_table(system, seconds).c_str(), drops_text(totals).c_str(),
+    std::printf("%s\ndrops: %s\n\n%s", live_table(system, seconds, last_states).c_str(), drops_text(totals).c_str(),
                 demo_score_text(score).c_str());
     if (!command.keep.empty()) std::printf("results and truth are in %s\n", folder.path().c_str());
   }

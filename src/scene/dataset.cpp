@@ -53,7 +53,7 @@ struct LabelRule {
 /// To learn from: whatever a person would still recognise.
 constexpr LabelRule kLearnt{4, 8, 0.75F, 0.85F};
 /// To be measured by: nothing tiny, nothing more than half hidden or half outside (as KITTI's "moderate" does).
-constexpr LabelRule kScored{6, 16, 0.5F, 0.5F};
+constexpr LabelRule kScored{6, 20, 0.5F, 0.5F};
 
 bool named(const LabelRule& rule, const ObjectTruth& o, const ViewOptions& view) {
   const float scale = 640.0F / static_cast<float>(std::max(view.width, view.height));
@@ -133,7 +133,7 @@ void write_dataset(const std::string& out, const DatasetOptions& options, const 
         write_file(root / "labels" / split / (std::string(name) + ".txt"), labels.data(), labels.size());
         if (!ignore.empty())
           write_file(root / "ignore" / split / (std::string(name) + ".txt"), ignore.data(), ignore.size());
-        index[static_cast<std::size_t>(sitting)] += std::string(",\n\"") + name + ".jpg\":{\"split\":\"" + split +
+        index[static_cast<std::size_t>(sitting)] += std::string(",\n\"") + name + "\":{\"split\":\"" + split +
                                                     "\",\"source\":\"scene\",\"camera\":\"" + playback.truth().camera +
                                                     "\",\"labelled_classes\":[0,1,2,3,4,5]}";
         if (progress) progress(++written);

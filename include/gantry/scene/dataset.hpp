@@ -16,10 +16,10 @@ struct DatasetOptions {
 };
 
 /// Writes OUT/{images,labels,ignore}/{train,val}/NAME.{jpg,txt} and OUT/per_image.json. A sitting draws scene, camera,
-/// mounting, lens, hour, weather, density, variety of traffic and picture size from (seed, its number) alone. Labels are the visible boxes of what
-/// a person would recognise (train: at most 75 % hidden, at least 4 x 8 pixels in a picture of 640) or of what a detector
-/// is held to (val: at most half hidden or outside, at least 6 x 16); the rest of what can be seen is in `ignore`. `progress` is called with the number of
-/// pictures written, from any thread.
+/// mounting, lens, hour, weather, density, variety of traffic and picture size from (seed, its number) alone. Labels
+/// are the visible boxes of what a person would recognise (train: at most 75 % hidden, at least 4 x 8 pixels in a
+/// picture of 640) or of what a detector is held to (val: at most half hidden or outside, at least 6 x 20); the rest of
+/// what can be seen is in `ignore`. `progress` is called with the number of pictures written, from any thread.
 /// @throws MediaError where a file can't be written
 void write_dataset(const std::string& out, const DatasetOptions& options, const std::function<void(int)>& progress);
 
