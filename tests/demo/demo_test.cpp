@@ -23,7 +23,7 @@ TEST(Demo, FindsTheCarsAndKeepsItsBooks) {
   for (const auto& [reason, count] : frames["dropped"].items()) dropped += count.get<std::uint64_t>();
   EXPECT_EQ(frames["in_flight"], 0);
   EXPECT_EQ(frames["received"].get<std::uint64_t>(),
-            frames["published"].get<std::uint64_t>() + frames["published_late"].get<std::uint64_t>() + dropped)
+            frames["published"].get<std::uint64_t>() + dropped)  // the late ones are among the published
       << frames.dump();
   EXPECT_GT(frames["published"].get<std::uint64_t>(), 20) << frames.dump();
 
