@@ -1,5 +1,5 @@
-"""Average precision at IoU 0.5 (COCO's 101 points) at the end of a training, by the rules of `gantry val`, whose figures
-are the ones to report."""
+"""Average precision at IoU 0.5 (COCO's 101 points) at the end of a training, like `gantry val` save that a box in an
+ignored region is excused only where it matches nothing: a hidden car's region may cover a car in front of it."""
 import numpy as np
 import torch
 import torchvision
