@@ -12,8 +12,9 @@ media::CameraTuning tuning_of(const config::CameraConfig& config, media::SkipLev
 }
 
 media::CameraOptions options_of(const std::string& id, CameraId number, const config::CameraConfig& config,
-                                std::shared_ptr<const media::SourceGate> gate) {
+                                std::shared_ptr<const media::SourceGate> gate, System::MakeDecoder make_decoder) {
   media::CameraOptions options;
+  options.make_decoder = std::move(make_decoder);
   options.id = number;
   options.name = id;
   options.source.url = config.source;
@@ -31,6 +32,34 @@ media::CameraOptions options_of(const std::string& id, CameraId number, const co
   return options;
 }
 
+/// How long after a question pictures are brought from a card.
+constexpr Duration kWatchedFor = std::chrono::seconds(3);
+
+/// A picture brought from a card.
+class HostPicture final : public Storage {
+ public:
+  /// Points `image` at it. Empty where the picture can't be had.
+  static StorageRef fetch(const StorageRef& pixels, Image& image) {
+    if (!pixels) return {};
+    const auto width = static_cast<std::size_t>(image.width + 1) / 2 * 2;
+    const auto height = static_cast<std::size_t>(image.height + 1) / 2 * 2;
+    auto picture = std::make_unique<HostPicture>(width * height * 3 / 2);
+    std::uint8_t* bytes = picture->bytes_.data();
+    if (!pixels.get()->download(bytes)) return {};
+    image.format = PixelFormat::kNv12;
+    image.space = MemorySpace::kHost;
+    image.device = -1;
+    const auto stride = static_cast<std::ptrdiff_t>(width);
+    image.planes = {Plane{bytes, stride}, Plane{bytes + width * height, stride}, Plane{}};
+    return StorageRef(picture.release());
+  }
+  explicit HostPicture(std::size_t size) : bytes_(size) {}
+
+ private:
+  void recycle() noexcept override { delete this; }
+  std::vector<std::uint8_t> bytes_;
+};
+
 Severity severity_of(media::CameraState state) {
   switch (state) {
     case media::CameraState::kStalled:
@@ -47,7 +76,8 @@ Severity severity_of(media::CameraState state) {
 
 LiveCamera::LiveCamera(std::string id, CameraId number, const config::CameraConfig& config,
                        const engine::DetectOptions* options, std::shared_ptr<CameraBooks> books, Submit submit,
-                       LogFn log, const Clock& clock, std::shared_ptr<const media::SourceGate> gate)
+                       LogFn log, const Clock& clock, std::shared_ptr<const media::SourceGate> gate,
+                       System::MakeDecoder make_decoder)
     : id_(std::move(id)),
       number_(number),
       books_(std::move(books)),
@@ -59,10 +89,11 @@ LiveCamera::LiveCamera(std::string id, CameraId number, const config::CameraConf
       since_(clock.now()),
       picture_check_(config.picture_check.count()) {
   stream_ = std::make_unique<media::CameraStream>(
-      options_of(id_, number_, config, std::move(gate)), books_->ledger,
+      options_of(id_, number_, config, std::move(gate), std::move(make_decoder)), books_->ledger,
       [this](Frame&& frame) {
         ++on_their_way_;
         look_at(frame);
+        note_decoder();
         submit_(*this, std::move(frame));
       },
       [this](const media::StateChange& change) { on_state(change); });
@@ -106,6 +137,16 @@ void LiveCamera::look_at(const Frame& frame) {
     log_(now.frozen ? Severity::kWarning : Severity::kInfo,
          "camera " + id_ +
              (now.frozen ? ": the picture is frozen; it has not changed for a while" : ": the picture changes again"));
+}
+
+/// Says where the camera is decoded when that changes.
+void LiveCamera::note_decoder() {
+  const auto counters = stream_->counters();
+  if (counters.decoded_there == decoded_there_) return;
+  decoded_there_ = counters.decoded_there;
+  const bool on_gpu = counters.decoded_on == media::DecodePlace::kGpu;
+  log_(on_gpu ? Severity::kInfo : Severity::kWarning,
+       "camera " + id_ + ": decoded on the " + (on_gpu ? "GPU" : "CPU") + ": " + media::to_string(decoded_there_));
 }
 
 void LiveCamera::on_state(const media::StateChange& change) {
@@ -154,13 +195,25 @@ void LiveCamera::publish(scheduler::FrameEnd& end, const ResultHub& hub) {
       std::max(Duration{}, result.latency.total - times.preprocess - times.inference - times.postprocess);
   books_->latency.add(result.latency);
   hub.publish(result);
+  keep_newest(end, result);
+}
+
+/// A picture on a card is brought here only while somebody watches: its surface is soon needed again.
+void LiveCamera::keep_newest(scheduler::FrameEnd& end, const sinks::FrameResult& result) {
+  Image image = end.frame.image;
+  StorageRef pixels = std::move(end.frame.pixels);
+  if (image.space == MemorySpace::kDevice) {
+    if (clock_.now() >= watched_until_.load()) return;
+    pixels = HostPicture::fetch(pixels, image);
+    if (!pixels) return;
+  }
   const std::lock_guard lock{mutex_};
   // Frames that run side by side may end out of order.
   if (newest_ && newest_->result.seq > result.seq) return;
   if (!newest_) newest_.emplace();
   newest_->result = result;
-  newest_->image = end.frame.image;
-  newest_->pixels = std::move(end.frame.pixels);
+  newest_->image = image;
+  newest_->pixels = std::move(pixels);
 }
 
 config::CameraConfig LiveCamera::config() const {
@@ -187,6 +240,7 @@ CameraStatus LiveCamera::status() const {
 }
 
 std::optional<Snapshot> LiveCamera::snapshot() const {
+  watched_until_ = clock_.now() + kWatchedFor;
   const std::lock_guard lock{mutex_};
   return newest_ && newest_->pixels ? newest_ : std::nullopt;
 }

@@ -26,7 +26,7 @@ class LiveCamera {
   /// Connects to nothing. @param gate of sources that clients gave. @throws MediaError
   LiveCamera(std::string id, CameraId number, const config::CameraConfig& config, const engine::DetectOptions* options,
              std::shared_ptr<CameraBooks> books, Submit submit, LogFn log, const Clock& clock,
-             std::shared_ptr<const media::SourceGate> gate);
+             std::shared_ptr<const media::SourceGate> gate, System::MakeDecoder make_decoder);
 
   void start() { stream_->start(); }
   void cancel() noexcept { stream_->cancel(); }
@@ -56,7 +56,9 @@ class LiveCamera {
  private:
   void on_state(const media::StateChange& change);
   void look_at(const Frame& frame);
+  void note_decoder();
   void publish(scheduler::FrameEnd& end, const ResultHub& hub);
+  void keep_newest(scheduler::FrameEnd& end, const sinks::FrameResult& result);
 
   const std::string id_;
   const CameraId number_;
@@ -80,8 +82,10 @@ class LiveCamera {
   // The camera's thread only.
   vision::QualityMeter quality_meter_;
   TimePoint looked_at_{};
+  mutable std::atomic<TimePoint> watched_until_{TimePoint{}};  ///< somebody asks for pictures
 
-  std::unique_ptr<media::CameraStream> stream_;  // last: its thread uses all of the above
+  media::DecodeReason decoded_there_ = media::DecodeReason::kOnlyPlace;  ///< as last said; the camera's thread only
+  std::unique_ptr<media::CameraStream> stream_;                          // last: its thread uses all of the above
 };
 
 }  // namespace gantry::app

@@ -31,10 +31,12 @@ using CameraPtr = std::shared_ptr<LiveCamera>;
 
 class System::Impl {
  public:
-  Impl(config::Config config, std::vector<std::unique_ptr<engine::Backend>> backends, const Clock& clock, LogFn log)
+  Impl(config::Config config, std::vector<std::unique_ptr<engine::Backend>> backends, const Clock& clock, LogFn log,
+       MakeDecoder make_decoder)
       : clock_(clock),
         log_(std::move(log)),
         gate_(std::make_shared<media::SourceGate>(config.server.allow_sources)),
+        make_decoder_(std::move(make_decoder)),
         backends_(std::move(backends)),
         dispatcher_(
             std::make_unique<scheduler::GantryPolicy>(), [this](scheduler::FrameEnd& end) { ended(end); }, clock),
@@ -243,7 +245,8 @@ class System::Impl {
   CameraPtr make(const std::string& id, const config::CameraConfig& camera, std::shared_ptr<CameraBooks> books) {
     return std::make_shared<LiveCamera>(
         id, next_number_++, camera, options_.intern(detect_options(id, camera)), std::move(books),
-        [this](LiveCamera& from, Frame&& frame) { submit(from, std::move(frame)); }, log_, clock_, gate_);
+        [this](LiveCamera& from, Frame&& frame) { submit(from, std::move(frame)); }, log_, clock_, gate_,
+        make_decoder_);
   }
 
   void insert(const CameraPtr& camera) {
@@ -325,6 +328,7 @@ class System::Impl {
   const Clock& clock_;
   const LogFn log_;
   const std::shared_ptr<const media::SourceGate> gate_;
+  const MakeDecoder make_decoder_;
   OptionsPool options_;  // outlives the back ends, which may hold a batch to the very end
   const std::vector<std::unique_ptr<engine::Backend>> backends_;
   const std::shared_ptr<ResultHub> hub_ = std::make_shared<ResultHub>();
@@ -349,8 +353,9 @@ class System::Impl {
 };
 
 System::System(config::Config config, std::vector<std::unique_ptr<engine::Backend>> backends, const Clock& clock,
-               LogFn log)
-    : impl_(std::make_unique<Impl>(std::move(config), std::move(backends), clock, std::move(log))) {}
+               LogFn log, MakeDecoder make_decoder)
+    : impl_(std::make_unique<Impl>(std::move(config), std::move(backends), clock, std::move(log),
+                                   std::move(make_decoder))) {}
 System::~System() = default;
 void System::watch_arrivals(ArrivalFn arrival) {
   impl_->watch_arrivals(std::move(arrival));

@@ -1,4 +1,4 @@
-// gantry bench engine|pipeline
+// gantry bench engine|pipeline|streams
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -126,9 +126,10 @@ void run_pipeline(const BenchCommand& command) {
 
 }  // namespace
 
-void add_bench(CLI::App& app, int& /*exit_code*/) {
+void add_bench(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<BenchCommand>();
-  auto* bench = app.add_subcommand("bench", "Measure the network or the whole pipeline on this machine");
+  auto* bench =
+      app.add_subcommand("bench", "Measure the network, the whole pipeline, or how many cameras this machine carries");
   bench->require_subcommand(1);
   bench->footer("Example:\n  gantry bench engine --model yolo11n.onnx --batch 1,2,4");
   const auto add_common = [&command](CLI::App& sub) {
@@ -162,6 +163,7 @@ void add_bench(CLI::App& app, int& /*exit_code*/) {
   add_common(*pipeline);
   pipeline->footer("Example:\n  gantry bench pipeline motorway.mp4 --model yolo11n.onnx");
   pipeline->callback([command] { run_pipeline(*command); });
+  add_bench_streams(*bench, exit_code);
 }
 
 }  // namespace gantry::cli

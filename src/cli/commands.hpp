@@ -19,6 +19,7 @@ void print_error(const char* message);
 void add_detect(CLI::App& app, int& exit_code);
 void add_serve(CLI::App& app, int& exit_code);
 void add_bench(CLI::App& app, int& exit_code);
+void add_bench_streams(CLI::App& bench, int& exit_code);
 void add_doctor(CLI::App& app, int& exit_code);
 void add_demo(CLI::App& app, int& exit_code);
 void add_config(CLI::App& app, int& exit_code);

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <mutex>
 
+#include "cli/card_decoders.hpp"
 #include "cli/commands.hpp"
 #include "cli/common_options.hpp"
 #include "cli/duration.hpp"
@@ -98,7 +99,10 @@ int run(const ServeCommand& command) {
   std::optional<TraceRecorder> trace;  // outlives the cameras
   if (!command.trace.empty()) trace.emplace(command.trace);
   const app::LogFn to_log = [&log](app::Severity severity, std::string_view text) { log.write(severity, text); };
-  app::System system{config, open_backends(config), clock, to_log};
+  auto backends = open_backends(config);
+  const CardDecoders decoders =
+      open_card_decoders(backends, {}, [&log](const std::string& text) { log.warning(text); });
+  app::System system{config, std::move(backends), clock, to_log, decoders.maker()};
   std::optional<sinks::JsonlSink> results;
   app::Subscription to_results;
   if (!config.results.jsonl.empty()) {

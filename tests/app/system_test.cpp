@@ -296,6 +296,73 @@ TEST_F(SystemTest, TheSnapshotIsTheNewestResultWithItsPicture) {
   EXPECT_FALSE(system->snapshot("b"));
 }
 
+/// A decoder whose pictures lie on a card: the host gets them by download() alone.
+class CardDecoder final : public media::Decoder {
+ public:
+  static inline std::atomic<int> downloads{0};
+
+  Result<void> open(const media::StreamInfo&) override { return {}; }
+  void send(const media::Packet& packet, media::Need) override { arrived_ = packet.arrived_at; }
+  void finish() override {}
+  media::DecodeEvent receive(Frame& frame) override {
+    if (!arrived_) return media::DecodeEvent::kNeedPacket;
+    frame.captured_at = *std::exchange(arrived_, std::nullopt);
+    frame.image.width = frame.image.height = 16;
+    frame.image.space = MemorySpace::kDevice;
+    frame.image.device = 0;
+    frame.pixels = StorageRef(new Picture);
+    ++stats_.frames;
+    return media::DecodeEvent::kFrame;
+  }
+  void set_skip(media::SkipLevel) noexcept override {}
+  media::DecoderStats stats() const noexcept override {
+    auto stats = stats_;
+    stats.place = media::DecodePlace::kGpu;
+    stats.reason = media::DecodeReason::kShared;
+    return stats;
+  }
+
+ private:
+  class Picture final : public Storage {
+   public:
+    Result<void> download(std::uint8_t* nv12) override {
+      ++downloads;
+      std::fill_n(nv12, 16 * 16 * 3 / 2, std::uint8_t{77});
+      return {};
+    }
+
+   private:
+    void recycle() noexcept override { delete this; }
+  };
+  std::optional<TimePoint> arrived_;
+  media::DecoderStats stats_;
+};
+
+TEST_F(SystemTest, PicturesOnACardAreBroughtToTheHostOnlyWhileSomebodyAsks) {
+  config.cameras["a"] = camera("paced://100");
+  std::vector<std::unique_ptr<engine::Backend>> backends;
+  backends.push_back(std::make_unique<FakeBackend>());
+  system = std::make_unique<System>(
+      config, std::move(backends), clock,
+      [this](Severity, std::string_view text) {
+        const std::lock_guard lock{log_mutex};
+        log.emplace_back(text);
+      },
+      [](const media::DecoderOptions&) { return std::make_unique<CardDecoder>(); });
+  system->start();
+  EXPECT_TRUE(publishes("a"));
+  EXPECT_EQ(CardDecoder::downloads, 0);
+  EXPECT_FALSE(system->snapshot("a")) << "the first question only says that somebody watches";
+  EXPECT_TRUE(eventually([&] { return system->snapshot("a").has_value(); }));
+  const auto snapshot = system->snapshot("a").value();
+  EXPECT_EQ(snapshot.image.space, MemorySpace::kHost);
+  EXPECT_EQ(snapshot.image.planes[0].data[0], 77);
+  EXPECT_EQ(system->camera("a")->stream.decoded_on, media::DecodePlace::kGpu);
+  EXPECT_EQ(system->camera("a")->stream.decoded_there, media::DecodeReason::kShared);
+  const std::lock_guard lock{log_mutex};
+  EXPECT_THAT(log, testing::Contains("camera a: decoded on the GPU: shared"));
+}
+
 TEST_F(SystemTest, ResolutionsMixAndEachFindsAShape) {
   make({{"wide", "paced://100"}, {"tall", "paced://100/upright"}});
   system->start();

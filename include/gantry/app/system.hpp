@@ -48,7 +48,7 @@ struct CameraStatus {
 struct Snapshot {
   sinks::FrameResult result;
   Image image;        ///< view into `pixels`
-  StorageRef pixels;  ///< shared with the pipeline: read only, and let go soon
+  StorageRef pixels;  ///< shared with the pipeline: read only, and let go soon. Always in host memory
 };
 
 /// A picture that a client hands in, to be run like a camera's frame.
@@ -107,9 +107,13 @@ class Subscription {
 
 class System {
  public:
+  /// How cameras decode; empty: by FFmpeg on the CPU. A card's decoders hand out frames that lie there, which every
+  /// back end must be able to take.
+  using MakeDecoder = std::function<std::unique_ptr<media::Decoder>(const media::DecoderOptions&)>;
   /// Checks everything and connects to nothing. @param backends one a device, of the same model, not empty
   /// @throws ConfigError for classes that the model does not have, MediaError for sources that nobody can open
-  System(config::Config config, std::vector<std::unique_ptr<engine::Backend>> backends, const Clock& clock, LogFn log);
+  System(config::Config config, std::vector<std::unique_ptr<engine::Backend>> backends, const Clock& clock, LogFn log,
+         MakeDecoder make_decoder = {});
   /// stop()s.
   ~System();
   System(const System&) = delete;
@@ -148,6 +152,8 @@ class System {
 
   // -- results
   [[nodiscard]] Subscription subscribe(ResultFn listener);
+  /// Nothing where the camera has none yet. Pictures of cameras that are decoded on a card are brought to the host only
+  /// while somebody asks: the first question finds nothing.
   [[nodiscard]] std::optional<Snapshot> snapshot(const std::string& id) const;
 
   // -- questions

@@ -167,7 +167,10 @@ void NvdecStreamDecoder::feed_parameter_sets() {
 void NvdecStreamDecoder::look_into(std::span<const std::uint8_t> bytes) {
   if (!has_nal_units(codec_)) return;
   const AccessUnit unit = inspect(bytes, codec_ == VideoCodec::kH264 ? NalCodec::kH264 : NalCodec::kHevc);
-  if (unit.traits) traits_ = unit.traits;
+  if (unit.traits) {
+    traits_ = unit.traits;
+    progressive_ = !traits_->interlaced;
+  }
   // A promise not kept: B slices in a stream whose parameter set rules them out.
   if (unit.bidirectional && shared()) leave_shared_session();
 }
@@ -242,7 +245,6 @@ int NvdecStreamDecoder::on_sequence(const CUVIDEOFORMAT& format) {
   presentation_.range = format.video_signal_description.video_full_range_flag != 0 || codec_ == VideoCodec::kMjpeg
                             ? ColorRange::kFull
                             : ColorRange::kLimited;
-  progressive_ = !(traits_ && traits_->interlaced);
   in_order_ = codec_ == VideoCodec::kMjpeg || (traits_ && !traits_->reordered && progressive_);
   if (seat_ && needs_same_seat(seated_for_, format)) return seat_->format().parser_surfaces;
   if (seat_) concealed_before_ += seat_->concealed();
