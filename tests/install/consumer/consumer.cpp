@@ -9,6 +9,7 @@
 
 int main(int argc, char** argv) try {
   if (argc != 2) return 2;
+  std::promise<bool> answered;  // outlives the back end, whose thread fulfils it
   gantry::engine::ModelOptions options;
   options.path = argv[1];
   options.device = gantry::engine::Device::kCpu;
@@ -25,7 +26,6 @@ int main(int argc, char** argv) try {
   image.format = gantry::PixelFormat::kRgb24;
   image.planes[0] = {grey.data(), 64 * 3};
   batch.entries[0].options = &detect;
-  std::promise<bool> answered;
   backend->enqueue(std::move(batch), [&](gantry::engine::Batch&&, gantry::Result<void> status) {
     answered.set_value(status.has_value());
   });
