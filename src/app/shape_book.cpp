@@ -56,6 +56,16 @@ void ShapeBook::stop() noexcept {
   if (thread_.joinable()) thread_.join();
 }
 
+void ShapeBook::expect(int width, int height) {
+  const auto shape = backends_.front()->shape_for(width, height);
+  {
+    const std::lock_guard lock{mutex_};
+    if (ready_.contains(shape) || failed_.contains(shape)) return;
+    wanted_.insert(shape);
+  }
+  changed_.notify_all();
+}
+
 std::optional<scheduler::ShapeId> ShapeBook::shape_for(int width, int height) {
   {
     const std::shared_lock lock{sizes_mutex_};

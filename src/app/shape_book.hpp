@@ -35,6 +35,8 @@ class ShapeBook {
   ShapeBook(const ShapeBook&) = delete;
   ShapeBook& operator=(const ShapeBook&) = delete;
 
+  /// Gets the shape of pictures of that size ready before the first of them comes; returns at once.
+  void expect(int width, int height);
   /// Waits only where no shape at all is ready yet; nothing where none can be made.
   [[nodiscard]] std::optional<scheduler::ShapeId> shape_for(int width, int height);
   /// Measures the batch profiles of every shape that is ready anew, in the background.

@@ -13,6 +13,7 @@
 #include "gantry/app/class_filter.hpp"
 #include "gantry/core/errors.hpp"
 #include "gantry/core/expects.hpp"
+#include "gantry/media/pools.hpp"
 #include "gantry/scheduler/gantry_policy.hpp"
 
 namespace gantry::app {
@@ -66,7 +67,10 @@ class System::Impl {
     phase_ = Phase::kRunning;
     dispatcher_.start();
     load_watch_.start(clock_);
-    for (const auto& camera : all()) enter(camera);
+    const auto cameras = all();
+    for (const auto& camera : cameras) enter(camera);
+    // Nobody waits for the first camera of a server that starts empty: most pictures have this shape.
+    if (cameras.empty()) shapes_.expect(1920, 1080);
   }
 
   void stop() {
@@ -175,6 +179,12 @@ class System::Impl {
   }
   const engine::ModelInfo& model() const noexcept { return backends_.front()->model(); }
   const scheduler::Dispatcher& dispatcher() const noexcept { return dispatcher_; }
+  std::vector<memory::PoolReading> pools() const {
+    std::vector<memory::PoolReading> all{media::picture_pools()};
+    for (const auto& backend : backends_)
+      for (auto& pool : backend->pools()) all.push_back(std::move(pool));
+    return all;
+  }
 
  private:
   enum class Phase { kNew, kRunning, kStopped };
@@ -420,6 +430,12 @@ scheduler::DispatcherMetrics System::scheduler_metrics() const {
 }
 scheduler::PolicyReport System::scheduler_report() const {
   return impl_->dispatcher().report();
+}
+double System::demand_at(scheduler::WallTime wall) const {
+  return impl_->dispatcher().demand_at(wall);
+}
+std::vector<memory::PoolReading> System::pools() const {
+  return impl_->pools();
 }
 
 }  // namespace gantry::app

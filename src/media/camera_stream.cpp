@@ -170,6 +170,7 @@ void CameraStream::Impl::take(Frame&& frame) {
   height_ = frame.image.height;
   ledger_.received();
   on_frame_(std::move(frame));
+  last_picture_ = clock_.now();  // while the receiver had this thread, nobody was listening to the stream
 }
 
 void CameraStream::Impl::drain() {

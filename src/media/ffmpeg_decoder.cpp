@@ -291,9 +291,8 @@ bool FfmpegDecoder::hand_out(Frame& out) {
     ++stats_.converted;
     av_frame_unref(frame_.get());
   } else {
-    picture = pool_.borrow();
+    picture = pool_.take_over(*frame_);
     if (!picture) return false;
-    av_frame_move_ref(picture.frame, frame_.get());
   }
   out.pixels = std::move(picture.owner);
   return describe(*picture.frame, out.image);

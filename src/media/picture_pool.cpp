@@ -1,8 +1,16 @@
 #include "media/picture_pool.hpp"
 
+extern "C" {
+#include <libavutil/imgutils.h>
+}
+
+#include <algorithm>
+#include <map>
 #include <mutex>
 #include <utility>
 #include <vector>
+
+#include "gantry/media/pools.hpp"
 
 namespace gantry::media {
 
@@ -21,6 +29,14 @@ struct PicturePool::Shelf {
   std::vector<std::unique_ptr<Picture>> all;
   std::vector<Picture*> empty;   ///< free, without buffers
   std::vector<Picture*> filled;  ///< free, with buffers of their own
+  memory::SizeClassStats stats;  ///< block_bytes of the newest picture
+
+  void lent(int bytes) {
+    stats.block_bytes = static_cast<std::size_t>(std::max(0, bytes));
+    stats.blocks = all.size();
+    stats.high_water = std::max(stats.high_water, ++stats.in_use);
+    ++stats.leases;
+  }
 
   /// A free picture without buffers. @pre mutex is held
   Picture* take_empty() {
@@ -38,21 +54,74 @@ struct PicturePool::Shelf {
   }
 };
 
-PicturePool::PicturePool() : shelf_(std::make_shared<Shelf>()) {}
+namespace {
+
+/// Every shelf that is alive, so that a scrape can count what all cameras hold without any frame's paying for it.
+struct Shelves {
+  std::mutex mutex;
+  std::vector<std::weak_ptr<PicturePool::Shelf>> all;
+};
+Shelves& shelves() {
+  static Shelves one;
+  return one;
+}
+
+int bytes_of(const AVFrame& frame) {
+  return av_image_get_buffer_size(static_cast<AVPixelFormat>(frame.format), frame.width, frame.height, 1);
+}
+
+}  // namespace
+
+PicturePool::PicturePool() : shelf_(std::make_shared<Shelf>()) {
+  const std::lock_guard lock(shelves().mutex);
+  std::erase_if(shelves().all, [](const auto& shelf) { return shelf.expired(); });
+  shelves().all.push_back(shelf_);
+}
 PicturePool::~PicturePool() = default;
+
+memory::PoolReading picture_pools() {
+  std::map<std::size_t, memory::SizeClassStats> sizes;
+  const std::lock_guard all(shelves().mutex);
+  for (const auto& weak : shelves().all) {
+    const auto shelf = weak.lock();
+    if (!shelf) continue;
+    memory::SizeClassStats one;
+    {
+      const std::lock_guard lock(shelf->mutex);
+      one = shelf->stats;
+    }
+    if (one.leases == 0 && one.exhausted == 0) continue;
+    auto& sum = sizes[one.block_bytes];
+    sum.block_bytes = one.block_bytes;
+    sum.blocks += one.blocks;
+    sum.in_use += one.in_use;
+    sum.high_water += one.high_water;
+    sum.leases += one.leases;
+    sum.exhausted += one.exhausted;
+  }
+  memory::PoolReading reading{"pictures", {}};
+  for (const auto& [bytes, stats] : sizes) reading.classes.push_back(stats);
+  return reading;
+}
 
 void PicturePool::Picture::recycle() noexcept {
   // The shelf may go with its last picture, so it is held here until the lock is off.
   const std::shared_ptr<Shelf> home = std::move(shelf);
   if (!keeps_buffers) av_frame_unref(frame.get());
   const std::lock_guard lock(home->mutex);
+  --home->stats.in_use;
   (keeps_buffers ? home->filled : home->empty).push_back(this);
 }
 
-PictureLoan PicturePool::borrow() {
+PictureLoan PicturePool::take_over(AVFrame& from) {
   const std::lock_guard lock(shelf_->mutex);
   Picture* picture = shelf_->take_empty();
-  if (picture == nullptr) return {};
+  if (picture == nullptr) {
+    ++shelf_->stats.exhausted;
+    return {};
+  }
+  av_frame_move_ref(picture->frame.get(), &from);
+  shelf_->lent(bytes_of(*picture->frame));
   picture->keeps_buffers = false;
   picture->shelf = shelf_;
   return {picture->frame.get(), StorageRef(picture)};
@@ -65,6 +134,7 @@ PictureLoan PicturePool::borrow(AVPixelFormat format, int width, int height) {
     shelf_->filled.pop_back();
     AVFrame* frame = picture->frame.get();
     if (frame->format == format && frame->width == width && frame->height == height) {
+      shelf_->lent(bytes_of(*frame));
       picture->shelf = shelf_;
       return {frame, StorageRef(picture)};
     }
@@ -72,7 +142,10 @@ PictureLoan PicturePool::borrow(AVPixelFormat format, int width, int height) {
     shelf_->empty.push_back(picture);
   }
   Picture* picture = shelf_->take_empty();
-  if (picture == nullptr) return {};
+  if (picture == nullptr) {
+    ++shelf_->stats.exhausted;
+    return {};
+  }
   AVFrame* frame = picture->frame.get();
   frame->format = format;
   frame->width = width;
@@ -80,8 +153,10 @@ PictureLoan PicturePool::borrow(AVPixelFormat format, int width, int height) {
   if (av_frame_get_buffer(frame, 0) < 0) {
     av_frame_unref(frame);
     shelf_->empty.push_back(picture);
+    ++shelf_->stats.exhausted;
     return {};
   }
+  shelf_->lent(bytes_of(*frame));
   picture->keeps_buffers = true;
   picture->shelf = shelf_;
   return {frame, StorageRef(picture)};

@@ -25,15 +25,16 @@ class PicturePool {
   PicturePool(const PicturePool&) = delete;
   PicturePool& operator=(const PicturePool&) = delete;
 
-  /// An empty AVFrame to move a decoder's picture into; its buffers go back to FFmpeg when the loan ends.
-  [[nodiscard]] PictureLoan borrow();
+  /// Takes a decoder's picture over; its buffers go back to FFmpeg when the loan ends. `from` is empty then.
+  [[nodiscard]] PictureLoan take_over(AVFrame& from);
   /// An AVFrame with buffers of its own of that format and size, writable. Empty where memory has run out or the size
   /// is not possible.
   [[nodiscard]] PictureLoan borrow(AVPixelFormat format, int width, int height);
 
+  struct Shelf;
+
  private:
   class Picture;
-  struct Shelf;
   std::shared_ptr<Shelf> shelf_;
 };
 

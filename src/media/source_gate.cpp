@@ -96,7 +96,11 @@ Result<SourceGate::Passage> SourceGate::pass(std::string_view url) const {
       std::any_of(url.begin(), url.end(), [](unsigned char c) { return c <= ' ' || c == 0x7f || c == '\\'; });
   if (control) return refuse("blanks, control characters and backslashes are not taken");
   const std::string scheme = url_scheme(url);
-  if (scheme == "scene") return Passage{true, std::string(url), {}};
+  if (scheme == "scene") {
+    // The simulator's one option that writes a file.
+    if (url.find("truth=") != url.npos) return refuse(std::string("truth= writes a file on the server") + kHint);
+    return Passage{true, std::string(url), {}};
+  }
   if (std::find(kSchemes.begin(), kSchemes.end(), scheme) == kSchemes.end())
     return refuse(std::string("only rtsp, rtsps, http, https, rtmp, rtmps, srt and scene URLs are taken here, no files "
                               "and no other protocols") +

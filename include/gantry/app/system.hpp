@@ -23,6 +23,7 @@
 #include "gantry/core/result.hpp"
 #include "gantry/engine/backend.hpp"
 #include "gantry/media/camera_stream.hpp"
+#include "gantry/memory/pool.hpp"
 #include "gantry/scheduler/dispatcher.hpp"
 #include "gantry/sinks/frame_result.hpp"
 #include "gantry/vision/quality.hpp"
@@ -166,6 +167,10 @@ class System {
   [[nodiscard]] const engine::ModelInfo& model() const noexcept;
   [[nodiscard]] scheduler::DispatcherMetrics scheduler_metrics() const;
   [[nodiscard]] scheduler::PolicyReport scheduler_report() const;
+  /// Expected arrivals a second at a time of day, as learned so far; negative: not known yet.
+  [[nodiscard]] double demand_at(scheduler::WallTime wall) const;
+  /// Pools of memory: decoded pictures, and what the back ends have.
+  [[nodiscard]] std::vector<memory::PoolReading> pools() const;
 
  private:
   class Impl;

@@ -13,6 +13,7 @@
 #include "gantry/core/frame.hpp"
 #include "gantry/core/outcome.hpp"
 #include "gantry/core/result.hpp"
+#include "gantry/memory/pool.hpp"
 
 namespace gantry::engine {
 
@@ -106,6 +107,8 @@ class Backend {
   [[nodiscard]] virtual bool failed() const noexcept { return false; }
   /// Asynchronous; batches may overlap up to capabilities().concurrent_batches, the rest queue inside.
   virtual void enqueue(Batch&& batch, BatchDone done) = 0;
+  /// Readings of its pools of memory, for metrics; empty where it has none.
+  [[nodiscard]] virtual std::vector<memory::PoolReading> pools() const { return {}; }
 };
 
 }  // namespace gantry::engine

@@ -3,6 +3,7 @@
 // share this interface and one contract test suite (tests/memory).
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "gantry/core/image.hpp"
@@ -32,6 +33,12 @@ struct SizeClassStats {
   std::size_t high_water = 0;   ///< most in use or returning at once
   std::uint64_t leases = 0;     ///< served since start
   std::uint64_t exhausted = 0;  ///< asked for and not to be had, since start
+};
+
+/// A reading of one pool, under the name it has in metrics.
+struct PoolReading {
+  std::string name;  ///< "pictures", "cuda:0 arena"
+  std::vector<SizeClassStats> classes;
 };
 
 /// Thread-safe. Must outlive its leases.

@@ -1,0 +1,10 @@
+#pragma once
+
+struct FakeNvml {
+  bool driver_answers = true;
+  bool lost = false;  ///< a GPU that has fallen off the bus
+  int open = 0;
+  unsigned utilization[2] = {0, 0};
+  unsigned long long memory_used[2] = {0, 0};
+};
+FakeNvml& fake_nvml();
