@@ -14,6 +14,11 @@ pkg_check_modules(FFMPEG REQUIRED IMPORTED_TARGET libavformat libavcodec libavut
 pkg_check_modules(FFNVCODEC REQUIRED IMPORTED_TARGET ffnvcodec)
 pkg_check_modules(TURBOJPEG REQUIRED IMPORTED_TARGET libturbojpeg)
 pkg_check_modules(CAIRO REQUIRED IMPORTED_TARGET cairo)
+# The web page's charts; its licence (MIT) stands in the file, which is embedded as it is.
+find_file(GANTRY_CHART_JS chart.min.js PATHS /usr/share/javascript/chart.js /usr/share/nodejs/chart.js/dist)
+if(NOT GANTRY_CHART_JS)
+  message(FATAL_ERROR "Chart.js was not found. Run tools/setup, install libjs-chart.js, or set GANTRY_CHART_JS to its chart.min.js.")
+endif()
 # The ONNX reader of Gantry's own engine: parse only.
 find_package(Protobuf REQUIRED)
 find_package(ONNX REQUIRED)

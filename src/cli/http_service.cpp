@@ -22,6 +22,19 @@ std::string host_of(const std::string& address) {
   return address.find(':') == std::string::npos ? address : "[" + address + "]";
 }
 
+server::ApiOptions api_options(const config::ServerConfig& config, const app::LogFn& log, Reloader* reloader) {
+  server::ApiOptions out;
+  out.version = GANTRY_VERSION;
+  out.allow_sources = config.allow_sources;
+  out.tls = !config.tls.certificate.empty();
+  out.log = log;
+  if (reloader != nullptr) {
+    out.reload = [reloader] { return reloader->reload(); };
+    out.config_reading = [reloader] { return reloader->reading(); };
+  }
+  return out;
+}
+
 server::Router routes(server::Api& api) {
   server::Router router;
   api.add_routes(router);
@@ -40,14 +53,10 @@ void make_first_token(server::TokenStore& tokens, const std::string& file) {
 }  // namespace
 
 HttpService::HttpService(const config::ServerConfig& config, app::System& system, server::CameraState& state,
-                         const Clock& clock, const app::LogFn& log)
+                         const Clock& clock, const app::LogFn& log, Reloader* reloader)
     : host_(host_of(config.address)),
       tokens_(config.tokens),
-      api_(system, state, tokens_, clock,
-           {.version = GANTRY_VERSION,
-            .allow_sources = config.allow_sources,
-            .tls = !config.tls.certificate.empty(),
-            .log = log}),
+      api_(system, state, tokens_, clock, api_options(config, log, reloader)),
       server_(options(config), routes(api_), tokens_) {
   make_first_token(tokens_, config.tokens);
   api_.watch(&server_);

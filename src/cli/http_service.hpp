@@ -1,6 +1,7 @@
 #pragma once
 #include <string>
 
+#include "cli/reloader.hpp"
 #include "gantry/app/system.hpp"
 #include "gantry/server/api.hpp"
 #include "gantry/server/http_server.hpp"
@@ -13,9 +14,10 @@ namespace gantry::cli {
 class HttpService {
  public:
   /// Makes a first admin token where there is no token yet, and prints it on standard error.
+  /// @param reloader of the configuration file; null where there is none
   /// @throws StartupError
   HttpService(const config::ServerConfig& config, app::System& system, server::CameraState& state, const Clock& clock,
-              const app::LogFn& log);
+              const app::LogFn& log, Reloader* reloader = nullptr);
   ~HttpService();
   HttpService(const HttpService&) = delete;
   HttpService& operator=(const HttpService&) = delete;

@@ -7,8 +7,10 @@
 #include "cli/commands.hpp"
 #include "cli/common_options.hpp"
 #include "cli/duration.hpp"
+#include "cli/file_watch.hpp"
 #include "cli/http_service.hpp"
 #include "cli/log.hpp"
+#include "cli/reloader.hpp"
 #include "cli/signals.hpp"
 #include "cli/status_report.hpp"
 #include "cli/trace_recorder.hpp"
@@ -27,60 +29,36 @@ struct ServeCommand {
   bool json = false;
 };
 
-/// What the signals ask of the main thread.
+/// What signals and the watch of the file ask of the main thread.
 class Requests {
  public:
-  void signal(int number) {
-    {
-      const std::lock_guard lock{mutex_};
-      (number == SIGHUP ? reload_ : stop_) = true;
-    }
-    wake_.notify_all();
-  }
-  enum class What { kNothing, kReload, kStop };
+  enum class What { kNothing, kReload, kReloadAndReopen, kStop };
+  void signal(int number) { number == SIGHUP ? ask(reopen_) : ask(stop_); }
+  void file_changed() { ask(reload_); }
   [[nodiscard]] What wait_until(TimePoint deadline) {
     std::unique_lock lock{mutex_};
-    wake_.wait_until(lock, deadline, [this] { return reload_ || stop_; });
+    wake_.wait_until(lock, deadline, [this] { return reload_ || reopen_ || stop_; });
     if (stop_) return What::kStop;
-    return std::exchange(reload_, false) ? What::kReload : What::kNothing;
+    const bool reload = std::exchange(reload_, false);
+    if (std::exchange(reopen_, false)) return What::kReloadAndReopen;
+    return reload ? What::kReload : What::kNothing;
   }
 
  private:
+  void ask(bool& what) {
+    {
+      const std::lock_guard lock{mutex_};
+      what = true;
+    }
+    wake_.notify_all();
+  }
+
   std::mutex mutex_;
   std::condition_variable wake_;
   bool reload_ = false;
+  bool reopen_ = false;
   bool stop_ = false;
 };
-
-std::string join(const std::vector<std::string>& words) {
-  std::string text;
-  for (const auto& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
-}
-
-void reload(const std::string& path, app::System& system, Log& log, sinks::JsonlSink* results,
-            const server::CameraState* changes_by_clients) {
-  if (results != nullptr) results->reopen();  // whoever rotates files sends the same signal
-  try {
-    auto next = config::load_file(path);
-    if (changes_by_clients != nullptr) next = changes_by_clients->over(std::move(next));
-    const auto changes = system.apply(next);
-    log.set_level(next.log.level);
-    const auto say = [&](const char* what, const std::vector<std::string>& names) {
-      if (!names.empty()) log.info(std::string{"reload: "} + what + " " + join(names));
-    };
-    say("added", changes.added);
-    say("removed", changes.removed);
-    say("adjusted", changes.adjusted);
-    say("connecting anew", changes.reconnected);
-    say("changed", changes.at_once);
-    if (!changes.at_start.empty())
-      log.warning("reload: " + join(changes.at_start) + " will take effect at the next start");
-    if (changes.empty()) log.info("reload: nothing has changed");
-  } catch (const StartupError& error) {
-    log.error(std::string{"reload refused, the old configuration stays:\n"} + error.what());
-  }
-}
 
 int run(const ServeCommand& command) {
   Requests requests;
@@ -112,7 +90,7 @@ int run(const ServeCommand& command) {
   if (trace)
     system.watch_arrivals(
         [&trace](const Frame& frame, engine::InputShape input, TimePoint at) { trace->arrived(frame, input, at); });
-  if (config.cameras.empty()) log.warning(command.config + " has no cameras; add some and send SIGHUP");
+  if (config.cameras.empty()) log.warning(command.config + " has no cameras; add some to it");
 
   const auto started = clock.now();
   StatusReport status{started};
@@ -124,8 +102,11 @@ int run(const ServeCommand& command) {
       std::fflush(stdout);
     }
   };
+  Reloader reloader{command.config, system, log, changes_by_clients ? &*changes_by_clients : nullptr};
   std::optional<HttpService> http;
-  if (config.server.enabled) http.emplace(config.server, system, *changes_by_clients, clock, to_log);
+  if (config.server.enabled) http.emplace(config.server, system, *changes_by_clients, clock, to_log, &reloader);
+  std::optional<FileWatch> watch;
+  if (config.reload.watch) watch.emplace(command.config, [&requests] { requests.file_changed(); });
   system.start();
   if (http) http->running();
   log.info("serving " + std::to_string(config.cameras.size()) + " cameras with " + system.model().name);
@@ -136,14 +117,15 @@ int run(const ServeCommand& command) {
     const auto until = std::min(end, interval > Duration{} ? next_report : TimePoint::max());
     const auto what = requests.wait_until(until);
     if (what == Requests::What::kStop || clock.now() >= end) break;
-    if (what == Requests::What::kReload)
-      reload(command.config, system, log, results ? &*results : nullptr,
-             changes_by_clients ? &*changes_by_clients : nullptr);
+    if (what == Requests::What::kReloadAndReopen && results)
+      results->reopen();  // whoever rotates files sends the same signal
+    if (what != Requests::What::kNothing) static_cast<void>(reloader.reload());  // says itself what came of it
     if (interval > Duration{} && clock.now() >= next_report) {
       report();
       next_report = clock.now() + interval;
     }
   }
+  watch.reset();
   log.info("stopping: what is on its way is finished");
   if (http) http->stopping();
   system.stop();

@@ -117,6 +117,14 @@ const Section& log_section() {
   return table;
 }
 
+const Section& reload_section() {
+  static const Section table{{
+    {"watch", flag(&ReloadConfig::watch), "",
+      "true takes over this file as soon as it is written, saved or replaced; false waits for SIGHUP or the API.", Applies::kAtStart},
+  }, {}};
+  return table;
+}
+
 std::string check_tls(const void* object) {
   const auto& tls = *static_cast<const TlsConfig*>(object);
   if (tls.certificate.empty() != tls.key.empty()) return "certificate and key belong together; give both or neither";
@@ -134,7 +142,7 @@ const Section& tls_section() {
 
 const Section& server_section() {
   static const Section table{{
-    {"enabled", flag(&ServerConfig::enabled), "", "true starts the HTTP server: API, web page, metrics and health.", Applies::kAtStart},
+    {"enabled", flag(&ServerConfig::enabled), "", "The HTTP server: API, web page, metrics and health; false leaves it out.", Applies::kAtStart},
     {"address", text(&ServerConfig::address), "",
       "IP address to listen on; anything but loopback needs TLS or insecure.", Applies::kAtStart},
     {"port", whole(&ServerConfig::port, 0, 65535), "", "TCP port; 0 takes any free one and logs it.", Applies::kAtStart},
@@ -168,6 +176,7 @@ const Section& root_section() {
           {"scheduler", section(&Config::scheduler, scheduler_section()), "", "How the load is learned."},
           {"results", section(&Config::results, results_section()), "", "Where results go."},
           {"log", section(&Config::log, log_section()), "", "What is said on standard error."},
+          {"reload", section(&Config::reload, reload_section()), "", "When this file is read again."},
           {"server", section(&Config::server, server_section()), "", "The HTTP server."},
           {"defaults", section(&Config::defaults, defaults_section()), "",
            "What every camera starts from: any key of a camera but its source."},

@@ -95,6 +95,7 @@ void Api::Impl::add_routes(Router& router) {
   add_looks(router);
   add_changes(router);
   add_inference(router);
+  add_probe(router);
   add_page(router);
 }
 
@@ -174,6 +175,7 @@ void Api::Impl::add_looks(Router& router) {
   };
   get("/metrics", [this](Request&, const Responder& respond) { respond(metrics()); });
   get("/api/v1/system", [this](Request&, const Responder& respond) { respond(system_view()); });
+  get("/api/v1/load", [this](Request&, const Responder& respond) { respond(load_view()); });
   get("/api/v1/cameras", [this](Request&, const Responder& respond) { respond(list_cameras()); });
   get("/api/v1/cameras/{id}", [this](Request& request, const Responder& respond) {
     respond(show_camera(request.params["id"], 200, camera_json));
@@ -222,6 +224,8 @@ Response Api::Impl::metrics() const {
                                    .stages = &observer_.stages(),
                                    .last_captured = observer_.last_captured(),
                                    .device_utilization = observer_.utilization(),
+                                   .gpus = observer_.gpus(),
+                                   .config = config_reading(),
                                    .http = http_stats(),
                                    .events_missed = observer_.events()->missed(),
                                    .started_at = started_wall_,
@@ -235,8 +239,25 @@ Response Api::Impl::system_view() const {
                                             .phase = name_of(phase_),
                                             .uptime = std::chrono::duration<double>(clock_.now() - started_at_).count(),
                                             .device_utilization = observer_.utilization(),
+                                            .gpus = observer_.gpus(),
+                                            .config = config_reading(),
                                             .http = http_stats(),
                                             .events_missed = observer_.events()->missed()}));
+}
+
+std::optional<ConfigReading> Api::Impl::config_reading() const {
+  return options_.config_reading ? std::optional{options_.config_reading()} : std::nullopt;
+}
+
+Response Api::Impl::load_view() const {
+  const auto day = [this](Duration ahead) {
+    const std::time_t then = std::chrono::system_clock::to_time_t(
+        std::chrono::system_clock::now() + std::chrono::duration_cast<std::chrono::system_clock::duration>(ahead));
+    std::tm local{};
+    localtime_r(&then, &local);
+    return system_.demand_at({local.tm_wday, local.tm_hour * 3600 + local.tm_min * 60 + local.tm_sec});
+  };
+  return server::json(200, load_json(observer_.load(), clock_.now(), day));
 }
 
 Response Api::Impl::list_cameras() const {

@@ -46,14 +46,16 @@ void drop_what_is_shown(Json& body, const std::string& id, const config::CameraC
 }  // namespace
 
 void Api::Impl::add_changes(Router& router) {
-  const auto add = [&](const char* method, const char* pattern, Response (Impl::*act)(const Request&)) {
-    router.add({.method = method, .pattern = pattern, .role = Role::kOperator, .handler = later(act)});
+  const auto add = [&](const char* method, const char* pattern, Response (Impl::*act)(const Request&),
+                       Role role = Role::kOperator) {
+    router.add({.method = method, .pattern = pattern, .role = role, .handler = later(act)});
   };
   add("PUT", "/api/v1/cameras/{id}", &Impl::put);
   add("PATCH", "/api/v1/cameras/{id}", &Impl::patch);
   add("DELETE", "/api/v1/cameras/{id}", &Impl::remove);
   add("POST", "/api/v1/cameras/{id}/boost", &Impl::boost);
   add("POST", "/api/v1/devices/{id}/drain", &Impl::drain);
+  add("POST", "/api/v1/config/reload", &Impl::reload, Role::kAdmin);
 }
 
 Handler Api::Impl::later(Response (Impl::*act)(const Request&)) {
@@ -77,6 +79,7 @@ Response Api::Impl::put(const Request& request) {
   const std::string& id = request.params.at("id");
   auto body = parse_object(request.body);
   if (!body) return not_json();
+  const auto turn = state_.turn();
   const auto config = system_.config();
   const auto found = config.cameras.find(id);
   const auto* before = found == config.cameras.end() ? nullptr : &found->second;
@@ -98,6 +101,7 @@ Response Api::Impl::patch(const Request& request) {
   const std::string& id = request.params.at("id");
   auto body = parse_object(request.body);
   if (!body) return not_json();
+  const auto turn = state_.turn();
   const auto config = system_.config();
   const auto found = config.cameras.find(id);
   if (found == config.cameras.end()) return problem(404, "Not Found", "there is no camera " + id);
@@ -132,6 +136,7 @@ Response Api::Impl::take_over(const Request& request, const config::CameraConfig
 
 Response Api::Impl::remove(const Request& request) {
   const std::string& id = request.params.at("id");
+  const auto turn = state_.turn();
   const auto config = system_.config();
   const auto found = config.cameras.find(id);
   Response gone;
@@ -173,6 +178,20 @@ Response Api::Impl::drain(const Request& request) {
   if (const auto done = system_.drain(id, wanted.get<bool>()); !done) return from(done.error());
   audit(request, (wanted.get<bool>() ? "drains device " : "takes back device ") + id);
   return server::json(200, Json{{"id", id}, {"draining", wanted}}.dump());
+}
+
+Response Api::Impl::reload(const Request& request) {
+  if (!options_.reload) return problem(409, "Conflict", "this server was started without a configuration file");
+  audit(request, "has the configuration file read again");
+  const auto changes = options_.reload();
+  if (!changes) return problem(422, "Unprocessable Content", changes.error().message);
+  return server::json(200, Json{{"added", changes->added},
+                                {"removed", changes->removed},
+                                {"adjusted", changes->adjusted},
+                                {"reconnected", changes->reconnected},
+                                {"at_once", changes->at_once},
+                                {"at_start", changes->at_start}}
+                               .dump());
 }
 
 void Api::Impl::audit(const Request& request, const std::string& what) const {

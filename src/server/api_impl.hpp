@@ -5,6 +5,7 @@
 #include "gantry/server/api.hpp"
 #include "server/inference.hpp"
 #include "server/observer.hpp"
+#include "server/source_probe.hpp"
 #include "server/worker.hpp"
 
 namespace gantry::server {
@@ -12,6 +13,9 @@ namespace gantry::server {
 class Api::Impl {
  public:
   Impl(app::System& system, CameraState& state, TokenStore& tokens, const Clock& clock, ApiOptions options);
+  ~Impl() { prober_.cancel(); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   void add_routes(Router& router);
   void set_phase(Phase phase) noexcept { phase_ = phase; }
@@ -28,8 +32,10 @@ class Api::Impl {
   [[nodiscard]] std::vector<std::string> not_ready_because() const;
   [[nodiscard]] Response metrics() const;
   [[nodiscard]] Response system_view() const;
+  [[nodiscard]] Response load_view() const;
   [[nodiscard]] Response events(const Request& request);
   [[nodiscard]] HttpServerStats http_stats() const;
+  [[nodiscard]] std::optional<ConfigReading> config_reading() const;
   /// All configured cameras, or one, with a reading of each.
   [[nodiscard]] Response list_cameras() const;
   template <typename Show>
@@ -37,6 +43,9 @@ class Api::Impl {
 
   // -- api_inference.cpp
   void add_inference(Router& router);
+  // -- api_probe.cpp: on probes_
+  void add_probe(Router& router);
+  [[nodiscard]] Response probe(const Request& request);
 
   // -- api_cameras.cpp: on changes_
   void add_changes(Router& router);
@@ -47,6 +56,7 @@ class Api::Impl {
   Response remove(const Request& request);
   Response boost(const Request& request);
   Response drain(const Request& request);
+  Response reload(const Request& request);
   Response take_over(const Request& request, const config::CameraConfig* before, config::CameraConfig next,
                      const std::string& body, bool whole);
   void audit(const Request& request, const std::string& what) const;
@@ -65,7 +75,9 @@ class Api::Impl {
   std::atomic<const HttpServer*> server_{nullptr};
   SystemObserver observer_;
   Inference inference_;
-  Worker changes_{64};  // last: its tasks use all of the above
+  SourceProbe prober_;
+  Worker probes_{4};  // last: their tasks use all of the above
+  Worker changes_{64};
 };
 
 }  // namespace gantry::server

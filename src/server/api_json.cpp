@@ -1,5 +1,6 @@
 #include "server/api_json.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -48,6 +49,9 @@ Json status_of(const CameraView& camera, TimePoint now) {
               {"retry_in_ms", ms(s.retry_in)},
               {"width", s.stream.width},
               {"height", s.stream.height},
+              {"decoder", decoder_name(s.stream)},
+              {"decoder_reason", media::to_string(s.stream.decoded_there)},
+              {"reconnects", std::max<std::uint64_t>(s.stream.connections, 1) - 1},
               {"in_per_second", rounded(camera.rates.in)},
               {"out_per_second", rounded(camera.rates.out)},
               {"last_frame_age_ms", nullptr},
@@ -101,6 +105,8 @@ Json devices_of(const app::System& system, const scheduler::DispatcherMetrics& m
                 {"model", system.model().name}};
     const auto used = view.device_utilization.find(device.name);
     one["utilization_percent"] = used == view.device_utilization.end() ? 0 : rounded(used->second);
+    if (const auto gpu = view.gpus.find(device.name); gpu != view.gpus.end())
+      one["memory"] = {{"used_bytes", gpu->second.memory_used_bytes}, {"total_bytes", gpu->second.memory_total_bytes}};
     for (const auto& policy : report.devices) {
       if (policy.id != i) continue;
       one["state"] = scheduler::to_string(policy.state);
@@ -115,6 +121,30 @@ Json devices_of(const app::System& system, const scheduler::DispatcherMetrics& m
     devices.push_back(std::move(one));
   }
   return devices;
+}
+
+Json pools_of(const app::System& system) {
+  Json pools = Json::array();
+  for (const auto& pool : system.pools())
+    for (const auto& size : pool.classes)
+      pools.push_back({{"pool", pool.name},
+                       {"block_bytes", size.block_bytes},
+                       {"blocks", size.blocks},
+                       {"in_use", size.in_use},
+                       {"high_water", size.high_water},
+                       {"exhausted", size.exhausted}});
+  return pools;
+}
+
+Json config_of(const std::optional<ConfigReading>& reading) {
+  if (!reading) return nullptr;
+  return {
+      {"file", reading->file},
+      {"good", reading->good},
+      {"reason", reading->reason},
+      {"age_seconds", rounded(std::chrono::duration<double>(std::chrono::system_clock::now() - reading->at).count())},
+      {"reloads", reading->taken},
+      {"refused", reading->refused}};
 }
 
 }  // namespace
@@ -177,6 +207,8 @@ std::string system_json(const app::System& system, const SystemView& view) {
                {"frames", frames_of(system.totals())},
                {"pictures", frames_of(system.pictures())},
                {"devices", devices_of(system, metrics, report, view)},
+               {"pools", pools_of(system)},
+               {"config", config_of(view.config)},
                {"priorities", std::move(classes)},
                {"load",
                 {{"demand_fps", rounded(report.demand_now_fps)},
@@ -197,6 +229,27 @@ std::string system_json(const app::System& system, const SystemView& view) {
                  {"refused_connections", view.http.refused_connections},
                  {"refused_requests", view.http.refused_requests},
                  {"events_missed", view.events_missed}}}});
+}
+
+std::string load_json(const LoadHistory& load, TimePoint now, const std::function<double(Duration)>& day_fps) {
+  Json arrived = Json::array();
+  Json predicted = Json::array();
+  Json day = Json::array();
+  const auto from_now = [now](TimePoint at) { return std::round(std::chrono::duration<double>(at - now).count()); };
+  for (const auto& sample : load.samples()) {
+    arrived.push_back({from_now(sample.at), rounded(sample.arrived_fps)});
+    predicted.push_back({from_now(sample.at + LoadHistory::kAhead), rounded(sample.predicted_fps)});
+  }
+  constexpr std::chrono::minutes kQuarter{15};
+  for (Duration ahead{}; ahead < std::chrono::hours{24}; ahead += kQuarter)
+    if (const double fps = day_fps(ahead); fps >= 0)
+      day.push_back({std::chrono::duration_cast<std::chrono::seconds>(ahead).count(), rounded(fps)});
+  return text(
+      {{"step_seconds", std::chrono::duration_cast<std::chrono::seconds>(LoadHistory::kStep).count()},
+       {"arrived_fps", std::move(arrived)},
+       {"predicted_fps", std::move(predicted)},
+       {"capacity_fps", load.samples().empty() ? Json(nullptr) : Json(rounded(load.samples().back().capacity_fps))},
+       {"day_fps", std::move(day)}});
 }
 
 }  // namespace gantry::server

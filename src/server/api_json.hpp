@@ -1,12 +1,22 @@
 #pragma once
 // What the API says of cameras, devices and the whole, as JSON text.
+#include <functional>
 #include <map>
+#include <optional>
 #include <string>
 
+#include "gantry/app/gpu_gauge.hpp"
 #include "gantry/app/system.hpp"
+#include "gantry/server/api.hpp"
 #include "gantry/server/http_server.hpp"
+#include "server/load_history.hpp"
 
 namespace gantry::server {
+
+/// "nvdec" or "cpu".
+[[nodiscard]] inline const char* decoder_name(const media::CameraCounters& stream) noexcept {
+  return stream.decoded_on == media::DecodePlace::kGpu ? "nvdec" : "cpu";
+}
 
 /// Frames a second over the last second or so.
 struct Rates {
@@ -33,9 +43,17 @@ struct SystemView {
   std::string phase;
   double uptime = 0;  ///< seconds
   std::map<std::string, double> device_utilization;
+  std::map<std::string, app::GpuReading> gpus;
+  std::optional<ConfigReading> config;
   HttpServerStats http;
   std::uint64_t events_missed = 0;
 };
 [[nodiscard]] std::string system_json(const app::System& system, const SystemView& view);
+
+/// Frames a second over time, in seconds from now: what arrived, what had been predicted, and what the time-of-day
+/// profile expects of the next day, as far as it has learned. @param day_fps expected so long from now; negative:
+/// unknown
+[[nodiscard]] std::string load_json(const LoadHistory& load, TimePoint now,
+                                    const std::function<double(Duration)>& day_fps);
 
 }  // namespace gantry::server

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "gantry/config/loader.hpp"
 #include "gantry/core/errors.hpp"
@@ -36,6 +37,7 @@ bool well_formed(const json& entry) {
 class CameraState::Impl {
  public:
   explicit Impl(std::filesystem::path file) : file_(std::move(file)) {
+    remove_leftovers(file_);
     std::ifstream stream{file_, std::ios::binary};
     if (!stream) {
       if (std::filesystem::exists(file_)) throw ConfigError(file_.string() + ": can't be read (server.state_file)");
@@ -55,6 +57,8 @@ class CameraState::Impl {
 
   config::Config over(config::Config config) const {
     const std::lock_guard lock{mutex_};
+    in_file_.clear();
+    for (const auto& [id, camera] : config.cameras) in_file_.insert(id);
     for (const auto& [id, entry] : entries_) {
       if (entry.is_null()) {
         config.cameras.erase(id);
@@ -71,6 +75,19 @@ class CameraState::Impl {
     }
     return config;
   }
+
+  Result<void> remove(const std::string& id) {
+    const std::lock_guard lock{mutex_};
+    const auto before = entries_;
+    // A removal is worth remembering only where the file would bring the camera back.
+    if (in_file_.contains(id))
+      entries_[id] = nullptr;
+    else
+      entries_.erase(id);
+    return keep_or(before);
+  }
+
+  std::unique_lock<std::mutex> turn() const { return std::unique_lock{turn_}; }
 
   Result<void> change(const std::string& id, json entry) {
     const std::lock_guard lock{mutex_};
@@ -101,14 +118,19 @@ class CameraState::Impl {
   }
 
   const std::filesystem::path file_;
-  mutable std::mutex mutex_;
-  std::map<std::string, json> entries_;  ///< by id; null: removed
+  mutable std::mutex turn_;                // outermost
+  mutable std::mutex mutex_;               // guards what follows
+  std::map<std::string, json> entries_;    ///< by id; null: removed
+  mutable std::set<std::string> in_file_;  ///< ids of the configuration file that was read last
 };
 
 CameraState::CameraState(std::filesystem::path file) : impl_(std::make_unique<Impl>(std::move(file))) {}
 CameraState::~CameraState() = default;
 config::Config CameraState::over(config::Config file) const {
   return impl_->over(std::move(file));
+}
+std::unique_lock<std::mutex> CameraState::turn() const {
+  return impl_->turn();
 }
 Result<void> CameraState::put(const std::string& id, std::string_view body) {
   return impl_->change(id, {{"put", json::parse(body)}});
@@ -117,7 +139,7 @@ Result<void> CameraState::patch(const std::string& id, std::string_view body) {
   return impl_->patch(id, json::parse(body));
 }
 Result<void> CameraState::remove(const std::string& id) {
-  return impl_->change(id, nullptr);
+  return impl_->remove(id);
 }
 
 config::CameraConfig CameraState::load(std::string_view body, const std::string& id, const config::CameraConfig& base,

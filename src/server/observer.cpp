@@ -49,6 +49,12 @@ void SystemObserver::run() {
 void SystemObserver::look() {
   const auto cameras = system_.cameras();
   const auto devices = system_.scheduler_metrics().devices;
+  const auto report = system_.scheduler_report();
+  const auto totals = system_.totals();
+  const auto to_run = totals.received - totals[Outcome::kRateLimited] - totals[Outcome::kDecodeSkipped];
+  std::map<std::string, app::GpuReading> gpus;
+  for (const auto& device : devices)
+    if (const auto reading = gpu_gauge_.read(device.name)) gpus[device.name] = *reading;
   const auto now = clock_.now();
   std::vector<std::string> gone;
   std::vector<const app::CameraStatus*> changed;
@@ -81,6 +87,9 @@ void SystemObserver::look() {
       utilization_[device.name] = std::clamp((device.busy_seconds - before) / seconds * 100, 0.0, 100.0);
       before = device.busy_seconds;
     }
+    for (const auto& [name, gpu] : gpus) utilization_[name] = gpu.utilization_percent;
+    gpus_ = std::move(gpus);
+    load_.look(to_run, report, now);
   }
   for (const auto* camera : changed) tell_state(camera->id, media::to_string(camera->state), camera->reason);
   for (const auto& id : gone) tell_state(id, "removed", "");
@@ -121,6 +130,14 @@ Rates SystemObserver::rates(const std::string& camera) const {
 std::map<std::string, TimePoint> SystemObserver::last_captured() const {
   const std::lock_guard lock{mutex_};
   return last_captured_;
+}
+std::map<std::string, app::GpuReading> SystemObserver::gpus() const {
+  const std::lock_guard lock{mutex_};
+  return gpus_;
+}
+LoadHistory SystemObserver::load() const {
+  const std::lock_guard lock{mutex_};
+  return load_;
 }
 std::map<std::string, double> SystemObserver::utilization() const {
   const std::lock_guard lock{mutex_};

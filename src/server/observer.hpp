@@ -9,9 +9,11 @@
 #include <string>
 #include <thread>
 
+#include "gantry/app/gpu_gauge.hpp"
 #include "gantry/app/system.hpp"
 #include "server/api_json.hpp"
 #include "server/events.hpp"
+#include "server/load_history.hpp"
 #include "server/pictures.hpp"
 
 namespace gantry::server {
@@ -27,8 +29,11 @@ class SystemObserver {
   [[nodiscard]] Rates rates(const std::string& camera) const;
   /// When the newest published frame was captured, by camera.
   [[nodiscard]] std::map<std::string, TimePoint> last_captured() const;
-  /// Percent of the last second, by device.
+  /// Percent, by device: the driver's word of a GPU, otherwise the share of the last second spent on batches.
   [[nodiscard]] std::map<std::string, double> utilization() const;
+  /// By device; of GPUs only.
+  [[nodiscard]] std::map<std::string, app::GpuReading> gpus() const;
+  [[nodiscard]] LoadHistory load() const;
   [[nodiscard]] const app::StageHistograms& stages() const noexcept { return stages_; }
   [[nodiscard]] const std::shared_ptr<EventLog>& events() const noexcept { return events_; }
   [[nodiscard]] const std::shared_ptr<PictureBook>& pictures() const noexcept { return pictures_; }
@@ -50,11 +55,14 @@ class SystemObserver {
   const std::function<void()> each_second_;
   const std::shared_ptr<EventLog> events_;
   const std::shared_ptr<PictureBook> pictures_;
+  const app::GpuGauge gpu_gauge_;
   app::StageHistograms stages_;
   mutable std::mutex mutex_;
   std::map<std::string, Seen> seen_;
   std::map<std::string, TimePoint> last_captured_;
   std::map<std::string, double> busy_, utilization_;
+  std::map<std::string, app::GpuReading> gpus_;
+  LoadHistory load_;
   TimePoint looked_at_{};
   std::condition_variable wake_;
   bool stopping_ = false;

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "gantry/metrics/exposition.hpp"
+#include "server/api_json.hpp"
 
 namespace gantry::server {
 namespace {
@@ -58,6 +59,9 @@ void add_cameras(Exposition& out, const app::System& system, const ScrapeContext
               std::chrono::duration<double>(context.now - last->second).count());
     out.set(Metric::kCameraConnections, {camera.id}, number(camera.stream.connections));
     out.set(Metric::kCameraAttempts, {camera.id}, number(camera.stream.attempts));
+    out.set(Metric::kCameraReconnects, {camera.id}, number(std::max<std::uint64_t>(camera.stream.connections, 1) - 1));
+    out.set(Metric::kDecoder, {camera.id, decoder_name(camera.stream), media::to_string(camera.stream.decoded_there)},
+            1);
     out.set(Metric::kCameraBytes, {camera.id}, number(camera.stream.bytes));
     out.set(Metric::kCameraConcealed, {camera.id}, number(camera.stream.concealed));
   }
@@ -99,6 +103,10 @@ void add_devices(Exposition& out, const scheduler::DispatcherMetrics& dispatcher
     add_histogram(out, Metric::kPredictionError, {device.name}, {device.prediction_error});
     const auto used = context.device_utilization.find(device.name);
     out.set(Metric::kGpuUtilization, {device.name}, used == context.device_utilization.end() ? 0 : used->second);
+    if (const auto gpu = context.gpus.find(device.name); gpu != context.gpus.end()) {
+      out.set(Metric::kDeviceMemoryUsed, {device.name}, number(gpu->second.memory_used_bytes));
+      out.set(Metric::kDeviceMemoryTotal, {device.name}, number(gpu->second.memory_total_bytes));
+    }
   }
   for (const auto& device : report.devices) {
     if (device.id >= dispatcher.devices.size()) continue;
@@ -121,6 +129,26 @@ void add_devices(Exposition& out, const scheduler::DispatcherMetrics& dispatcher
   out.set(Metric::kCapacity, {}, report.capacity_fps);
   out.set(Metric::kHeadroom, {}, report.headroom);
   out.set(Metric::kDegradeStep, {}, report.degrade_step);
+}
+
+void add_pools(Exposition& out, const app::System& system) {
+  for (const auto& pool : system.pools())
+    for (const auto& size : pool.classes) {
+      const std::string bytes = std::to_string(size.block_bytes);
+      const Labels labels{pool.name, bytes};
+      out.set(Metric::kPoolBytes, labels, static_cast<double>(size.block_bytes));
+      out.set(Metric::kPoolBlocks, labels, static_cast<double>(size.blocks));
+      out.set(Metric::kPoolInUse, labels, static_cast<double>(size.in_use));
+      out.set(Metric::kPoolHighWater, labels, static_cast<double>(size.high_water));
+      out.set(Metric::kPoolExhausted, labels, number(size.exhausted));
+    }
+}
+
+void add_config(Exposition& out, const ConfigReading& reading) {
+  out.set(Metric::kConfigReloads, {"taken"}, number(reading.taken));
+  out.set(Metric::kConfigReloads, {"refused"}, number(reading.refused));
+  out.set(Metric::kConfigGood, {}, reading.good ? 1 : 0);
+  out.set(Metric::kConfigAt, {}, std::chrono::duration<double>(reading.at.time_since_epoch()).count());
 }
 
 }  // namespace
@@ -155,6 +183,8 @@ std::string scrape(const app::System& system, const ScrapeContext& context) {
   add_scheduling(out, dispatcher, context);
   add_devices(out, dispatcher, system.scheduler_report(), context);
   out.set(Metric::kBatchEfficiency, {}, batch_efficiency(system, dispatcher));
+  add_pools(out, system);
+  if (context.config) add_config(out, *context.config);
   const auto process = process_use();
   out.set(Metric::kResidentBytes, {}, number(process.resident_bytes));
   out.set(Metric::kOpenDescriptors, {}, number(process.descriptors));

@@ -1,10 +1,13 @@
 #pragma once
 #include <chrono>
 #include <map>
+#include <optional>
 #include <string>
 
+#include "gantry/app/gpu_gauge.hpp"
 #include "gantry/app/stage_histograms.hpp"
 #include "gantry/app/system.hpp"
+#include "gantry/server/api.hpp"
 #include "gantry/server/http_server.hpp"
 
 namespace gantry::server {
@@ -15,6 +18,8 @@ struct ScrapeContext {
   const app::StageHistograms* stages = nullptr;      ///< of all results since start; not null
   std::map<std::string, TimePoint> last_captured;    ///< newest published frame a camera
   std::map<std::string, double> device_utilization;  ///< percent, by device
+  std::map<std::string, app::GpuReading> gpus;       ///< by device
+  std::optional<ConfigReading> config;
   HttpServerStats http;
   std::uint64_t events_missed = 0;
   std::chrono::system_clock::time_point started_at;

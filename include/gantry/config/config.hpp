@@ -68,6 +68,11 @@ struct LogConfig {
   friend bool operator==(const LogConfig&, const LogConfig&) = default;
 };
 
+struct ReloadConfig {
+  bool watch = true;
+  friend bool operator==(const ReloadConfig&, const ReloadConfig&) = default;
+};
+
 struct TlsConfig {
   std::string certificate;  ///< PEM file; empty: plain HTTP
   std::string key;          ///< PEM file
@@ -76,7 +81,7 @@ struct TlsConfig {
 
 /// The HTTP server.
 struct ServerConfig {
-  bool enabled = false;
+  bool enabled = true;
   std::string address = "127.0.0.1";
   int port = 8080;
   bool insecure = false;
@@ -93,6 +98,7 @@ struct Config {
   SchedulerConfig scheduler;
   ResultsConfig results;
   LogConfig log;
+  ReloadConfig reload;
   ServerConfig server;
   CameraConfig defaults;  ///< what every camera starts from; its source is empty
   std::map<std::string, CameraConfig> cameras;

@@ -25,6 +25,7 @@ enum class Metric : std::uint8_t {
   kCameraLastFrameAge,
   kCameraConnections,
   kCameraAttempts,
+  kCameraReconnects,
   kCameraBytes,
   kCameraConcealed,
   kDecoder,
@@ -49,6 +50,8 @@ enum class Metric : std::uint8_t {
   kDeviceBusy,
   kDeviceSlowdown,
   kDeviceLoad,
+  kDeviceMemoryUsed,
+  kDeviceMemoryTotal,
   kPredictionError,
   // Load
   kDemand,
@@ -58,6 +61,7 @@ enum class Metric : std::uint8_t {
   kDegradeStep,
   // Memory and process
   kPoolBytes,
+  kPoolBlocks,
   kPoolInUse,
   kPoolHighWater,
   kPoolExhausted,
@@ -65,6 +69,10 @@ enum class Metric : std::uint8_t {
   kOpenDescriptors,
   kStartTime,
   kBuildInfo,
+  // Configuration
+  kConfigReloads,
+  kConfigGood,
+  kConfigAt,
   // HTTP
   kHttpRequests,
   kHttpRefused,
@@ -74,7 +82,7 @@ enum class Metric : std::uint8_t {
   kCount,
 };
 inline constexpr int kMetricCount = static_cast<int>(Metric::kCount);
-inline constexpr std::size_t kMaxLabels = 2;
+inline constexpr std::size_t kMaxLabels = 3;
 
 struct Spec {
   Metric metric{};

@@ -4,6 +4,7 @@
 // atomically. Thread-safe.
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -14,7 +15,8 @@ namespace gantry::server {
 
 class CameraState {
  public:
-  /// Reads `file`, or begins empty where there is none. @throws ConfigError naming the file
+  /// Reads `file`, or begins empty where there is none; clears away what writers that were killed have left beside it.
+  /// @throws ConfigError naming the file
   explicit CameraState(std::filesystem::path file);
   ~CameraState();
   CameraState(const CameraState&) = delete;
@@ -22,6 +24,10 @@ class CameraState {
 
   /// The configuration file's content with the changes on top. @throws ConfigError naming file, camera and key
   [[nodiscard]] config::Config over(config::Config file) const;
+
+  /// To be held by whoever changes the cameras of a running server, from before it looks to after it is done, so that
+  /// changes of clients and reloads of the file come one after another.
+  [[nodiscard]] std::unique_lock<std::mutex> turn() const;
 
   /// Each is on disk when it returns; where that fails nothing has changed.
   /// @param body the camera's keys as a JSON object, already validated
