@@ -55,11 +55,13 @@ double quantile(std::vector<double> values, double q) {
 
 class Serve : public testing::Test {
  protected:
-  std::string config(const std::string& cameras, const std::string& defaults = "{loop: true}") const {
-    return folder.write("gantry.yaml", "model: {path: " + test_data(kModel).string() +
-                                           "}\nresults: {jsonl: " + (folder.file("results.jsonl")) +
-                                           "}\nlog: {status_interval_s: 1}\ndefaults: " + defaults + "\ncameras:\n" +
-                                           cameras);
+  std::string config(const std::string& cameras, const std::string& defaults = "{loop: true}",
+                     bool watch = false) const {
+    return folder.write(
+        "gantry.yaml",
+        "model: {path: " + test_data(kModel).string() + "}\nresults: {jsonl: " + folder.file("results.jsonl") +
+            "}\nlog: {status_interval_s: 1}\nserver: {enabled: false}\nreload: {watch: " + (watch ? "true" : "false") +
+            "}\ndefaults: " + defaults + "\ncameras:\n" + cameras);
   }
   static std::string line(const std::string& id, const std::string& source, const std::string& more = "") {
     return "  " + id + ": {source: '" + source + "'" + (more.empty() ? "" : ", " + more) + "}\n";
@@ -241,7 +243,7 @@ TEST_F(Serve, HangUpReadsTheFileAgainAndChangesOnlyWhatChanged) {
   (void)config(a + line("b", video("carpark_432p12"), "conf: 7"));
   program.signal(SIGHUP);
   EXPECT_TRUE(program.wait_for([&] { return count(program.err(), "reload refused") == 1; }));
-  EXPECT_NE(program.err().find(path + ":7: cameras.b.conf: '7' is out of range; use 0…1"), std::string::npos)
+  EXPECT_NE(program.err().find(path + ":9: cameras.b.conf: '7' is out of range; use 0…1"), std::string::npos)
       << program.err();
 
   (void)config(a + line("c", video("suburban_352p24")));
@@ -258,6 +260,29 @@ TEST_F(Serve, HangUpReadsTheFileAgainAndChangesOnlyWhatChanged) {
   EXPECT_EQ(count(log, "reload: added c\n"), 1U);
   EXPECT_EQ(count(log, "reload: removed b\n"), 1U);
   EXPECT_EQ(count(log, "camera b: live -> removed"), 1U);
+}
+
+TEST_F(Serve, ASavedFileIsTakenOverByItself) {
+  GANTRY_NEEDS_DATA(kModel);
+  GANTRY_NEEDS_DATA("video/carpark_432p12.mp4");
+  const auto save = [&](const std::string& cameras) { return config(cameras, "{loop: true}", true); };
+  const auto a = line("a", video("carpark_432p12"));
+  Program program{{"serve", "-c", save(a), "--json"}};
+  ASSERT_TRUE(program.wait_for([&] { return published(program, "a") > 0; }));
+
+  (void)save(a + line("b", video("carpark_432p12"), "conf: 7"));
+  EXPECT_TRUE(program.wait_for([&] { return count(program.err(), "cameras.b.conf: '7' is out of range") == 1; }));
+  (void)folder.write("gantry.yaml", "");
+  EXPECT_TRUE(program.wait_for([&] { return count(program.err(), "is empty, like a file") == 1; })) << program.err();
+  (void)save(a + line("b", video("carpark_432p12")));
+  EXPECT_TRUE(program.wait_for([&] { return published(program, "b") > 0; })) << program.err();
+  program.signal(SIGTERM);
+  ASSERT_EQ(program.wait(), 0);
+  expect_books(program);
+  const auto log = program.err();
+  EXPECT_EQ(count(log, "camera a: connecting -> live"), 1U) << "a was never touched: " << log;
+  EXPECT_EQ(count(log, "reload: added b\n"), 1U);
+  EXPECT_EQ(count(log, "reload refused"), 2U);
 }
 
 TEST_F(Serve, AWrongPasswordIsNamedAndNeverShown) {

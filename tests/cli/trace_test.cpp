@@ -17,6 +17,7 @@ TEST(Trace, WhatServeRecordsSimulateReplays) {
   const auto config = folder.write("gantry.yaml", R"(
 results: {jsonl: ""}
 log: {status_interval_s: 1}
+server: {enabled: false}
 cameras:
   north: {source: "scene://junction?size=352x288&fps=10&camera=0", deadline_ms: 1000}
   south: {source: "scene://junction?size=352x288&fps=5&camera=1", deadline_ms: 400, priority: urgent}
@@ -87,7 +88,7 @@ setups:
 
 TEST(Trace, AFileThatCannotBeMadeIsNamed) {
   const TemporaryFolder folder;
-  const auto config = folder.write("gantry.yaml", "cameras: {}\n");
+  const auto config = folder.write("gantry.yaml", "server: {enabled: false}\ncameras: {}\n");
   Program serve{{"serve", "-c", config, "--record-trace", folder / "nowhere/trace.csv"}};
   EXPECT_EQ(serve.wait(), 2);
   EXPECT_NE(serve.err().find("nowhere/trace.csv: cannot be written"), std::string::npos) << serve.err();

@@ -1,112 +1,147 @@
 #!/usr/bin/env python3
-"""The web page in headless Chromium, driven through chromedriver's HTTP interface: log in, add a camera, see its
-picture and boxes, look at it large and at the system, remove it, log out; no console error on the way.
+"""The web page in headless Chromium: log in, test a source, add a camera, see boxes on its cars, look at it large and
+at the system, compare its numbers with /metrics, break the configuration file, remove the camera, log out; no console
+error on the way. Screenshots are left in the folder.
 
 page_test.py GANTRY MODEL SOURCE [FOLDER for screenshots]   exits with 77 where Chromium is missing
 """
-import base64
 import json
 import os
 import pathlib
-import re
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
+
+sys.path.append(str(pathlib.Path(__file__).parent.parent / "server"))
+from chromium import Chromium, missing  # noqa: E402
+from live_server import Server  # noqa: E402
+
+STREET = "document.querySelector('[data-camera=street]')"
+DRAWN = ("(c => c && c.width > 300 && c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0))"
+         "({}.querySelector('canvas'))")
 
 
-class Driver:
-    """What this test needs of WebDriver."""
-
-    def __init__(self, port, folder):
-        self.base = f"http://127.0.0.1:{port}/session"
-        options = {"args": ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,900",
-                            f"--user-data-dir={folder}/profile"]}
-        answer = self.call("POST", "", {"capabilities": {"alwaysMatch": {
-            "browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}}})
-        self.base += "/" + answer["sessionId"]
-
-    def call(self, method, path, body=None):
-        data = None if method in ("GET", "DELETE") else json.dumps(body or {}).encode()
-        request = urllib.request.Request(self.base + path, data, {"Content-Type": "application/json"}, method=method)
-        with urllib.request.urlopen(request, timeout=60) as response:
-            return json.load(response)["value"]
-
-    def run(self, script):
-        return self.call("POST", "/execute/sync", {"script": script, "args": []})
-
-    def until(self, what, script, seconds=40):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            value = self.run("return " + script)
-            if value:
-                return value
-            time.sleep(0.1)
-        raise AssertionError(f"{what}: not within {seconds} s; the page says: " + self.run("return document.body.innerText"))
-
-    def screenshot(self, file):
-        file.write_bytes(base64.b64decode(self.call("GET", "/screenshot")))
+def log_in(page, server):
+    page.go(server.url)
+    page.until("log-in form", "document.getElementById('token') !== null")
+    paint = page.until("first paint", "performance.getEntriesByName('first-contentful-paint')[0]?.startTime")
+    print(f"first contentful paint {paint:.0f} ms")
+    assert paint < 1000
+    page.run("token.value = 'gantry_wrong'; document.querySelector('form').requestSubmit();")
+    page.until("refusal", "document.querySelector('.error').textContent.includes('not known')")
+    refused = page.errors()
+    assert len(refused) == 1 and "401" in refused[0], refused  # what was asked for
+    page.run(f"token.value = {json.dumps(server.token)}; document.querySelector('form').requestSubmit();")
+    page.until("wall", "document.getElementById('add') !== null")
 
 
-def wait_line(stream, pattern):
-    for line in stream:
-        if found := re.search(pattern, line):
-            return found
-    raise AssertionError(f"the program ended without a line like {pattern}")
+def add_camera(page, source):
+    page.key("a")
+    page.until("form", "document.querySelector('dialog form') !== null")
+    page.run("const f = document.querySelector('dialog form'); f.elements.source.value = '/etc/passwd'; test.click();")
+    page.until("refused source", "document.querySelector('.probe.bad') !== null && document.querySelector('.probe').innerText.includes('no files')")
+    assert [e for e in page.errors() if "422" not in e] == []  # the refusal, as the browser logs it
+    page.run(f"document.querySelector('dialog form').elements.source.value = {json.dumps(source)}; test.click();")
+    page.until("tested source", "document.querySelector('.probe.good img')?.naturalWidth > 0")
+    found = page.run("return document.querySelector('.probe').innerText")
+    assert "h264" in found and "frames/s" in found, found
+    page.run("const f = document.querySelector('dialog form'); f.elements.id.value = 'street';"
+             "f.elements.deadline.value = 5000; f.elements.fps.value = 4;")
 
 
-def visit(driver, url, token, source, shots):
-    driver.call("POST", "/url", {"url": url})
-    driver.until("log-in form", "document.getElementById('token') !== null")
-    driver.run(f"token.value = {json.dumps(token)}; document.querySelector('form').requestSubmit();")
-    driver.until("wall", "document.getElementById('add') !== null")
-    paint = driver.run("return performance.getEntriesByName('first-contentful-paint')[0]?.startTime")
-    print(f"first contentful paint {paint} ms")
+def watch_boxes(page):
+    """@return seconds from the click to boxes on a car"""
+    page.run("window.began = performance.now(); document.querySelector('dialog form').requestSubmit();")
+    page.until("boxes drawn", f"{STREET} && {DRAWN.format(STREET)} && {STREET}.querySelector('.counts').innerText.includes('car')")
+    return page.run("return (performance.now() - window.began) / 1000")
 
-    driver.run("add.click()")
-    driver.run("const f = document.querySelector('dialog form'); f.elements.id.value = 'street';"
-               f"f.elements.source.value = {json.dumps(source)}; f.elements.deadline.value = 5000;"
-               "f.elements.fps.value = 2; f.requestSubmit();")
-    driver.until("card of the camera", "document.querySelector('[data-camera=street]') !== null")
-    driver.until("live state", "document.querySelector('[data-camera=street] .state.live') !== null")
-    driver.until("picture", "document.querySelector('[data-camera=street] img').naturalWidth > 0")
-    driver.until("boxes drawn", "(c => c.width > 300 && c.getContext('2d').getImageData(0, 0, c.width, c.height)"
-                 ".data.some(v => v > 0))(document.querySelector('[data-camera=street] canvas'))")
-    driver.screenshot(shots / "wall.png")
 
-    driver.run("location.hash = '#camera/street'")
-    driver.until("live picture", "document.querySelector('.picture img')?.naturalWidth > 0")
-    driver.until("facts", "document.querySelectorAll('table tr').length > 5")
-    time.sleep(3)  # something for the charts to show
-    driver.screenshot(shots / "camera.png")
-    driver.run("location.hash = '#system'")
-    driver.until("devices", "document.querySelectorAll('table').length >= 3")
-    driver.run("theme.click()")
-    driver.screenshot(shots / "system.png")
-    driver.call("POST", "/window/rect", {"width": 400, "height": 800})
-    driver.run("location.hash = '#wall'")
-    driver.until("wall on a phone", "document.querySelector('[data-camera=street] img')?.naturalWidth > 0")
-    wide = driver.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert wide <= 0, f"the page is {wide} px too wide for a phone"
-    driver.screenshot(shots / "phone.png")
+def same_numbers(page, server, least):
+    """What the page shows is what scrapes of the same seconds say, for every number that it marks: between the first
+    and the last for counters, among them, give or take the rounding, for what goes up and down."""
+    scrapes = [server.metrics()]
+    end = time.monotonic() + 2.6  # the page has asked anew by then
+    while time.monotonic() < end:
+        time.sleep(0.1)
+        scrapes.append(server.metrics())
+    shown = page.run("return [...document.querySelectorAll('[data-metric]')].map(n => [n.dataset.metric, n.textContent])")
+    scrapes.append(server.metrics())
+    assert len(shown) >= least, shown
+    for name, text in shown:
+        value = float(text.replace(",", ""))
+        values = [scrape[name] for scrape in scrapes]
+        slack = 0 if "_total" in name else 0.05 * max(1, abs(max(values)))
+        assert min(values) - slack <= value <= max(values) + slack, f"{name}: the page says {text}, /metrics {values}"
+    return len(shown)
 
-    driver.run("window.confirm = () => true; location.hash = '#camera/street'")
-    driver.until("remove button", "document.getElementById('remove') !== null")
-    driver.run("document.getElementById('remove').click()")
-    driver.until("empty wall", "document.querySelector('.wall') !== null && !document.querySelector('[data-camera]')")
-    driver.run("logout.click()")
-    driver.until("log-in form again", "document.getElementById('token') !== null")
-    # The one expected complaint is the 401 by which the page learns that nobody is logged in.
-    errors = [entry for entry in driver.call("POST", "/se/log", {"type": "browser"})
-              if entry["level"] == "SEVERE" and "/api/v1/session" not in entry["message"]]
-    assert not errors, errors
+
+def visit(page, server, source, shots):
+    log_in(page, server)
+    add_camera(page, source)
+    page.screenshot(shots / "add.png")
+    server.wait_line("input shape .* is ready")  # which a server without cameras sees to by itself at its start
+    seconds = watch_boxes(page)
+    print(f"boxes on a car {seconds:.2f} s after the camera was added")
+    assert seconds < 3
+    page.until("live state", f"{STREET}.querySelector('.state.live') !== null")
+    page.screenshot(shots / "wall.png")
+
+    page.key("ArrowRight")
+    assert page.run("return document.activeElement.getAttribute('aria-label')") == "Open street"
+    page.run("document.activeElement.click()")
+    page.until("large picture", "document.querySelector('.picture.large img')?.naturalWidth > 0")
+    page.until("boxes on it", DRAWN.format("document.querySelector('.picture.large')"))
+    page.until("facts", "document.querySelectorAll('.facts tr').length > 5")
+    page.until("charts", "[...document.querySelectorAll('.plot canvas')].every(c => c.height > 100)")
+    print(f"{same_numbers(page, server, 6)} numbers of the camera are those of /metrics")
+    page.run("const p = document.getElementById('priority'); p.value = 'urgent'; p.dispatchEvent(new Event('change'));")
+    server.until("priority", lambda: server.cameras()["street"]["priority"] == "urgent")
+    page.key("u")
+    page.until("boost", "document.querySelector('.bar [role=status]').textContent.includes('minute')")
+    page.screenshot(shots / "camera.png")
+    page.key("Escape")
+    page.until("badge", f"{STREET}?.querySelector('.badge.urgent:not([hidden])') != null")
+
+    page.key("s")
+    page.until("devices", "document.querySelectorAll('table').length >= 3")
+    print(f"{same_numbers(page, server, 4)} numbers of the system are those of /metrics")
+    page.until("forecast", "document.querySelectorAll('.plot canvas').length >= 4")
+    page.screenshot(shots / "system.png")
+    page.key("t")
+    page.screenshot(shots / "system-other.png")
+
+    good = server.file.read_text()
+    server.file.write_text(good + "nonsense: 1\n")
+    page.until("word of the refused file", "!notice.hidden && notice.textContent.includes('nonsense')")
+    server.file.write_text(good)
+    page.until("all clear", "notice.hidden")
+
+    page.resize(400, 860)
+    for view, wait in (("wall", f"{STREET}?.querySelector('img')?.naturalWidth > 0"), ("camera/street", "document.querySelector('.picture.large img')?.naturalWidth > 0"),
+                       ("system", "document.querySelectorAll('table').length >= 3")):
+        page.run(f"location.hash = '#{view}'")
+        page.until(f"{view} on a phone", wait)
+        wide = page.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"{view} is {wide} px too wide for a phone"
+        page.screenshot(shots / f"phone-{view.split('/')[0]}.png")
+
+    page.run("window.confirm = () => true; location.hash = '#camera/street'")
+    page.until("remove button", "document.getElementById('remove') !== null")
+    page.run("document.getElementById('remove').click()")
+    page.until("empty wall", "document.querySelector('.wall') !== null && !document.querySelector('[data-camera]')")
+    page.run("logout.click()")
+    page.until("log-in form again", "document.getElementById('token') !== null")
+
+    page.go("about:blank")
+    page.go(f"{server.url}/#token={server.token}")
+    page.until("wall, by the link alone", "document.getElementById('add') !== null")
+    assert "token" not in page.run("return location.href")
+    assert not (errors := page.errors()), errors
 
 
 def main():
     gantry, model, source = sys.argv[1:4]
-    if not shutil.which("chromedriver") or not shutil.which("chromium"):
+    if missing():
         print("skipped: chromium and chromedriver are not installed")
         return 77
     if not os.path.exists(model):
@@ -115,28 +150,13 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         shots = pathlib.Path(sys.argv[4] if len(sys.argv) > 4 else folder)
         shots.mkdir(parents=True, exist_ok=True)
-        config = pathlib.Path(folder) / "gantry.yaml"
-        config.write_text(f"model: {{path: {model}}}\nresults: {{jsonl: ''}}\ndefaults: {{loop: true}}\nserver: {{enabled: true, port: 0,"
-                          f" tokens: {folder}/tokens.json, state_file: {folder}/cameras.json,"
-                          f" allow_sources: [{json.dumps(source)}]}}\n")
-        server = subprocess.Popen([gantry, "serve", "-c", str(config)], stderr=subprocess.PIPE, text=True)
-        chrome = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True)
+        server = Server(gantry, folder, f"model: {{path: {model}}}\ndefaults: {{loop: true}}\n", allow_sources=[source]).start()
         try:
-            token = wait_line(server.stderr, r"^(gantry_\S+)$")[1]
-            url = wait_line(server.stderr, r"listening on (\S+)")[1]
-            port = wait_line(chrome.stdout, r"successfully on port (\d+)")[1]
-            driver = Driver(port, folder)
-            try:
-                visit(driver, url, token, source, shots)
-            finally:
-                driver.call("DELETE", "")
+            with Chromium(folder) as page:
+                visit(page, server, source, shots)
         finally:
-            chrome.terminate()
-            chrome.wait(20)
-            server.terminate()
-            server.stderr.read()
-            status = server.wait(60)
-        assert status == 0, f"gantry ended with {status}"
+            status = server.stop()
+        assert status == 0, f"gantry ended with {status}: {server.log()}"
     print("ok")
     return 0
 
