@@ -136,6 +136,7 @@ Response Api::Impl::take_over(const Request& request, const config::CameraConfig
 
 Response Api::Impl::remove(const Request& request) {
   const std::string& id = request.params.at("id");
+  if (!config::is_camera_id(id)) return problem(422, "Unprocessable Content", "this is no camera's id");
   const auto turn = state_.turn();
   const auto config = system_.config();
   const auto found = config.cameras.find(id);
@@ -160,9 +161,9 @@ Response Api::Impl::boost(const Request& request) {
   const Json seconds = body.value("seconds", Json(60));
   const auto priority = name.is_string() ? parse_priority(name.get<std::string>()) : std::nullopt;
   if (!priority) return problem(422, "Unprocessable Content", "priority: one of emergency, urgent, normal, background");
-  constexpr double kLongest = 86'400;
-  if (!seconds.is_number() || !(seconds.get<double>() > 0) || seconds.get<double>() > kLongest)
-    return problem(422, "Unprocessable Content", "seconds: a number above 0, at most 86400");
+  constexpr double kShortest = 0.001, kLongest = 86'400;
+  if (!seconds.is_number() || !(seconds.get<double>() >= kShortest) || seconds.get<double>() > kLongest)
+    return problem(422, "Unprocessable Content", "seconds: a number from 0.001 to 86400");
   const auto duration = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds.get<double>()));
   if (const auto done = system_.boost(id, *priority, duration); !done) return from(done.error());
   audit(request, "boosted camera " + id + " to " + to_string(*priority));

@@ -24,11 +24,17 @@ net::awaitable<void> serve_tls(std::shared_ptr<Shared> shared, net::ip::tcp::soc
 
 namespace {
 
-/// Closes the connection that has idled longest, if one idles at all, so that a crowd of idle clients locks nobody out.
-bool make_room(Shared& shared) {
+/// Bytes that the kernel keeps for a client that does not read; by itself it would go to megabytes a connection.
+constexpr int kSendBuffer = 256 * 1024;
+
+/// Closes the connection (of one client, or of any where `peer` is empty) that has idled longest, if one idles at all,
+/// so that a crowd of idle connections locks nobody out.
+bool make_room(Shared& shared, std::string_view peer = {}) {
   Shared::Connection* oldest = nullptr;
   for (auto& connection : shared.connections)
-    if (connection.idle && (oldest == nullptr || connection.since < oldest->since)) oldest = &connection;
+    if (connection.idle && (peer.empty() || connection.peer == peer) &&
+        (oldest == nullptr || connection.since < oldest->since))
+      oldest = &connection;
   if (oldest == nullptr || std::chrono::steady_clock::now() - oldest->since < std::chrono::seconds{1}) return false;
   oldest->idle = false;
   oldest->stream->close();
@@ -122,10 +128,11 @@ class HttpServer::Impl {
         continue;
       }
       socket.set_option(net::ip::tcp::no_delay(true), error);
+      socket.set_option(net::socket_base::send_buffer_size(kSendBuffer), error);
       const auto remote = socket.remote_endpoint(error);
       if (error) continue;
       const std::string peer = remote.address().to_string();
-      if (!within_connections(*shared_) || !within_peer(peer)) {
+      if (!within_peer(peer) || !within_connections(*shared_)) {
         shared_->refused_connections.fetch_add(1, std::memory_order_relaxed);
         if (!shared_->tls) {
           const Response busy = problem(503, "Service Unavailable", "too many connections");
@@ -146,7 +153,8 @@ class HttpServer::Impl {
 
   bool within_peer(const std::string& peer) {
     const auto found = peers_.find(peer);
-    return found == peers_.end() || found->second < shared_->options.max_connections_per_peer;
+    return found == peers_.end() || found->second < shared_->options.max_connections_per_peer ||
+           make_room(*shared_, peer);
   }
 
   std::shared_ptr<Shared> shared_;

@@ -418,8 +418,9 @@ net::awaitable<void> serve_tls(std::shared_ptr<Shared> shared, net::ip::tcp::soc
 /// Keeps a connection in the list of all while it lives.
 class Registration {
  public:
-  Registration(Shared& shared, beast::tcp_stream& stream) : shared_(shared) {
-    at_ = shared_.connections.insert(shared_.connections.end(), {&stream, true, std::chrono::steady_clock::now()});
+  Registration(Shared& shared, beast::tcp_stream& stream, const std::string& peer) : shared_(shared) {
+    at_ =
+        shared_.connections.insert(shared_.connections.end(), {&stream, peer, true, std::chrono::steady_clock::now()});
     ++shared_.connection_count;
   }
   ~Registration() {

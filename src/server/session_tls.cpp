@@ -8,7 +8,7 @@ namespace gantry::server {
 
 net::awaitable<void> serve_tls(std::shared_ptr<Shared> shared, net::ip::tcp::socket socket, std::string peer) {
   beast::ssl_stream<beast::tcp_stream> stream(beast::tcp_stream(std::move(socket)), *shared->tls);
-  Registration registration(*shared, beast::get_lowest_layer(stream));
+  Registration registration(*shared, beast::get_lowest_layer(stream), peer);
   error_code error;
   beast::get_lowest_layer(stream).expires_after(shared->options.header_timeout);
   co_await stream.async_handshake(net::ssl::stream_base::server, net::redirect_error(net::use_awaitable, error));

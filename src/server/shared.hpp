@@ -34,6 +34,7 @@ struct Shared {
   /// An open connection, so that one that only idles can make room.
   struct Connection {
     beast::tcp_stream* stream = nullptr;
+    std::string peer;
     bool idle = false;
     std::chrono::steady_clock::time_point since;
   };

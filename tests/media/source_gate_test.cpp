@@ -8,6 +8,9 @@
 
 #include "gantry/media/source_factory.hpp"
 #include "media/local_server.hpp"
+#include "media/rtsp_server.hpp"
+#include "support/ffmpeg.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace gantry::media {
 namespace {
@@ -192,6 +195,39 @@ TEST(GatedSource, AnRtspRedirectEndsTheConnection) {
   config.gate = nullptr;
   EXPECT_FALSE(make_source(config)->open());
   EXPECT_GE(inside_heard, 1) << "the redirect is no real one";
+}
+
+TEST(GatedSource, APlaylistsOwnSegmentsComeByNameToo) {
+  const test::TemporaryFolder folder;
+  const auto clip = folder / "clip.ts";
+  ASSERT_TRUE(
+      test::ffmpeg("-f lavfi -i testsrc=size=160x120:rate=10:duration=2 -c:v libx264 -f mpegts " + clip.string()));
+  const auto bytes = test::read_text(clip);
+  Web web{[&](const std::string& path) {
+    if (path.starts_with("/live/clip.ts")) return body(bytes, "video/mp2t");
+    return body("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nclip.ts\n#EXT-X-ENDLIST\n",
+                "application/vnd.apple.mpegurl");
+  }};
+  const auto port = std::to_string(web.port());
+  const auto source = make_source(config_of("http://camera.example:" + port + "/live/index.m3u8"));
+  const auto packet = source->next();
+  ASSERT_TRUE(packet) << packet.error().message;
+  EXPECT_GE(web.requests(), 2);
+  EXPECT_THAT(web.host(), HasSubstr("Host: camera.example:" + port)) << "of the segment";
+}
+
+TEST(GatedSource, ARealCameraWorksByNameWithPassword) {
+  testing::RtspServer server({"--user", "viewer", "--password", "p@ss"});
+  GANTRY_NEEDS_SERVER(server);
+  for (const Transport transport : {Transport::kTcp, Transport::kUdp}) {
+    auto config = config_of("rtsp://viewer:p@ss@camera.example:" + std::to_string(server.port()) + "/plain");
+    config.transport = transport;
+    const auto source = make_source(config);
+    for (int i = 0; i < 5; ++i) {
+      const auto packet = source->next();
+      ASSERT_TRUE(packet) << packet.error().message;
+    }
+  }
 }
 
 TEST(GatedSource, FilesAreRefusedWhenOpened) {

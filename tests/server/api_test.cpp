@@ -108,6 +108,7 @@ TEST_F(ApiTest, WrongBodiesAreRefusedAndNothingChanges) {
   EXPECT_EQ(ask("PATCH", "/api/v1/cameras/nobody", operator_, "{}").status, 404);
   EXPECT_EQ(ask("POST", "/api/v1/cameras/gate/boost", operator_, R"({"priority":"king"})").status, 422);
   EXPECT_EQ(ask("POST", "/api/v1/cameras/gate/boost", operator_, R"({"seconds":0})").status, 422);
+  EXPECT_EQ(ask("DELETE", "/api/v1/cameras/-bad-", operator_).status, 422);
   EXPECT_EQ(ask("POST", "/api/v1/cameras/gate/boost", operator_, R"({"seconds":1e300})").status, 422);
   EXPECT_EQ(ask("POST", "/api/v1/cameras/nobody/boost", operator_).status, 404);
   EXPECT_EQ(system_->config(), before);

@@ -112,5 +112,17 @@ TEST_F(HttpServerTest, ACrowdOfIdleConnectionsLocksNobodyOut) {
   EXPECT_GE(server_->stats().refused_connections, 100);
 }
 
+TEST_F(HttpServerTest, ACrowdOfOneAddressLocksNotEvenThatOut) {
+  HttpServerOptions options;
+  options.max_connections_per_peer = 50;
+  route("GET", "/x", Role::kNone, text("ok"));
+  start(std::move(options));
+  std::vector<std::unique_ptr<RawClient>> crowd;
+  for (int i = 0; i < 60; ++i) crowd.push_back(std::make_unique<RawClient>(server_->port()));
+  EXPECT_EQ(status_of(crowd.back()->response()), 503);
+  std::this_thread::sleep_for(milliseconds{1200});
+  EXPECT_EQ(status_of(ask("GET", "/x")), 200);
+}
+
 }  // namespace
 }  // namespace gantry::server
