@@ -16,15 +16,6 @@ namespace {
 constexpr int kStride = 32;
 constexpr int kDefaultSide = 640;
 
-/// FNV-1a: the hash tells plans of different files apart, it doesn't guard against anybody.
-std::string hash_of(std::string_view bytes) {
-  std::uint64_t hash = 0xCBF29CE484222325U;
-  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3U;
-  char text[17];
-  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(hash));
-  return text;
-}
-
 std::string metadata(const Graph& graph, const char* key) {
   const auto found = graph.metadata.find(key);
   return found == graph.metadata.end() ? std::string() : found->second;
@@ -107,6 +98,14 @@ std::string read_file(const std::string& path) {
 }
 
 }  // namespace
+
+std::string hash_of(std::string_view bytes) {
+  std::uint64_t hash = 0xCBF29CE484222325U;
+  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3U;
+  char text[17];
+  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(hash));
+  return text;
+}
 
 Model Model::load(const std::string& path) {
   Model model = parse(read_file(path), path);

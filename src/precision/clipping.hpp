@@ -1,0 +1,43 @@
+#pragma once
+// From a histogram to a quantiser: which range 256 steps should cover. Pure functions.
+#include <array>
+#include <cstdint>
+
+#include "precision/histogram.hpp"
+
+namespace gantry::precision {
+
+/// How 8-bit activations are written. Weights are symmetric signed bytes in both.
+enum class Encoding : std::uint8_t {
+  kAffine,     ///< unsigned bytes with a zero point: no step is wasted on values that SiLU never gives
+  kSymmetric,  ///< signed bytes around 0, the only form that TensorRT reads
+};
+
+/// Criteria for the range, all three tried; which is used is decided by the network's own error.
+enum class Clipping : std::uint8_t {
+  kMse,         ///< least mean squared error of the tensor
+  kPercentile,  ///< the middle 99.99 % of the values
+  kEntropy,     ///< least Kullback-Leibler divergence (Migacz, "8-bit inference with TensorRT", GTC 2017)
+};
+inline constexpr std::array kClippings{Clipping::kMse, Clipping::kPercentile, Clipping::kEntropy};
+[[nodiscard]] const char* to_string(Clipping clipping) noexcept;
+[[nodiscard]] const char* to_string(Encoding encoding) noexcept;
+
+/// ONNX QuantizeLinear and DequantizeLinear: q = clamp(round_half_even(x / scale) + zero_point, lowest, highest).
+struct Quantizer {
+  float scale = 1;
+  int zero_point = 0;
+  int lowest = 0, highest = 255;
+
+  [[nodiscard]] int quantize(float value) const noexcept;
+  [[nodiscard]] float dequantize(int step) const noexcept { return static_cast<float>(step - zero_point) * scale; }
+  [[nodiscard]] float operator()(float value) const noexcept { return dequantize(quantize(value)); }
+};
+
+/// The quantiser whose range is [low, high], widened to hold 0.
+[[nodiscard]] Quantizer make_quantizer(double low, double high, Encoding encoding) noexcept;
+
+/// @pre !histogram.empty()
+[[nodiscard]] Quantizer choose_quantizer(const Histogram& histogram, Clipping clipping, Encoding encoding);
+
+}  // namespace gantry::precision

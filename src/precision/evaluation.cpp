@@ -1,0 +1,129 @@
+#include "precision/evaluation.hpp"
+
+#include <chrono>
+#include <memory>
+
+#include "gantry/core/errors.hpp"
+#include "gantry/media/source_factory.hpp"
+#include "gantry/vision/coco_eval.hpp"
+#include "gantry/vision/dataset.hpp"
+
+namespace gantry::precision {
+namespace {
+
+engine::SweepOptions everything() {
+  engine::SweepOptions options;
+  options.detect.confidence = 0.001F;
+  options.detect.every_class = true;
+  return options;
+}
+
+Frame read_picture(const std::string& file) {
+  const auto source = media::make_source({.url = file});
+  if (const auto opened = source->open(); !opened) throw MediaError(opened.error().message);
+  auto packet = source->next();
+  if (!packet) throw MediaError(packet.error().message);
+  auto* raw = std::get_if<media::RawPayload>(&packet->payload);
+  if (raw == nullptr) throw MediaError(file + ": expected a still picture");
+  Frame frame;
+  frame.image = raw->image;
+  frame.pixels = std::move(raw->pixels);
+  return frame;
+}
+
+template <typename Read>
+Answers timed_sweep(engine::Backend& backend, std::size_t count, const Read& read) {
+  const auto start = std::chrono::steady_clock::now();
+  Answers answers{engine::sweep(backend, count, read, everything()), 0};
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  answers.pictures_per_second = static_cast<double>(count) / seconds.count();
+  return answers;
+}
+
+class LabelledExam final : public Exam {
+ public:
+  explicit LabelledExam(const std::string& data) : data_(data) {
+    auto read = vision::read_dataset(data);
+    if (!read) throw StartupError(read.error().message);
+    dataset_ = std::move(*read);
+    if (dataset_.images.empty()) throw StartupError(data + ": holds no labelled pictures (--val)");
+  }
+  std::string name() const override { return "mAP50-95 on " + data_; }
+  Answers sit(engine::Backend& backend) override {
+    return timed_sweep(backend, dataset_.images.size(),
+                       [this](std::size_t i) { return read_picture(dataset_.images[i].file.string()); });
+  }
+  double score(const Answers& answers, const Answers& /*float_answers*/) const override {
+    vision::CocoEvaluator evaluator;
+    for (std::size_t i = 0; i < answers.pictures.size(); ++i) {
+      const auto& picture = answers.pictures[i];
+      evaluator.add(vision::in_pixels(dataset_.images[i], picture.width, picture.height), picture.detections);
+    }
+    return evaluator.score().all.ap50_95;
+  }
+
+ private:
+  std::string data_;
+  vision::Dataset dataset_;
+};
+
+constexpr float kConfident = 0.25F;
+
+class AgreementExam final : public Exam {
+ public:
+  AgreementExam(const Samples& samples, std::vector<std::size_t> indices)
+      : samples_(samples), indices_(std::move(indices)) {}
+  std::string name() const override {
+    return "agreement (mAP50-95 against the float model's boxes above 0.25) on " + std::to_string(indices_.size()) +
+           " pictures that were not calibrated with";
+  }
+  Answers sit(engine::Backend& backend) override {
+    return timed_sweep(backend, indices_.size(), [this](std::size_t i) { return as_frame(samples_, indices_[i]); });
+  }
+  double score(const Answers& answers, const Answers& float_answers) const override {
+    vision::CocoEvaluator evaluator;
+    for (std::size_t i = 0; i < answers.pictures.size(); ++i) {
+      std::vector<vision::LabelledBox> truth;
+      for (const Detection& detection : float_answers.pictures[i].detections) {
+        if (detection.confidence <= kConfident) continue;
+        const Box& box = detection.box;
+        truth.push_back({box, detection.class_id,
+                         static_cast<double>(box.x2 - box.x1) * static_cast<double>(box.y2 - box.y1), false});
+      }
+      evaluator.add(truth, answers.pictures[i].detections);
+    }
+    return evaluator.score().all.ap50_95;
+  }
+
+ private:
+  const Samples& samples_;
+  std::vector<std::size_t> indices_;
+};
+
+}  // namespace
+
+std::unique_ptr<Exam> labelled_exam(const std::string& data) {
+  return std::make_unique<LabelledExam>(data);
+}
+
+std::unique_ptr<Exam> agreement_exam(const Samples& samples, std::vector<std::size_t> indices) {
+  return std::make_unique<AgreementExam>(samples, std::move(indices));
+}
+
+bool looks_swapped(engine::Backend& float_model, const Samples& samples) {
+  constexpr std::size_t kEnough = 64;
+  constexpr double kClearly = 1.1;
+  const std::size_t count = std::min(kEnough, samples.pictures.size());
+  const auto seen = [&](bool swapped) {
+    engine::SweepOptions options;
+    options.detect.confidence = kConfident;
+    double sum = 0;
+    const auto read = [&](std::size_t i) { return as_frame(samples, i * samples.pictures.size() / count, swapped); };
+    for (const auto& picture : engine::sweep(float_model, count, read, options))
+      for (const Detection& detection : picture.detections) sum += static_cast<double>(detection.confidence);
+    return sum;
+  };
+  return seen(true) > kClearly * seen(false);
+}
+
+}  // namespace gantry::precision
