@@ -107,6 +107,8 @@ Quantizer search(const Histogram& histogram, Encoding encoding, const CostOf& co
 
 const char* to_string(Clipping clipping) noexcept {
   switch (clipping) {
+    case Clipping::kNone:
+      return "none";
     case Clipping::kMse:
       return "mse";
     case Clipping::kPercentile:
@@ -140,6 +142,8 @@ Quantizer make_quantizer(double low, double high, Encoding encoding) noexcept {
 Quantizer choose_quantizer(const Histogram& histogram, Clipping clipping, Encoding encoding) {
   GANTRY_EXPECTS(!histogram.empty(), "a quantiser needs values to be chosen by");
   switch (clipping) {
+    case Clipping::kNone:
+      return make_quantizer(histogram.lowest(), histogram.highest(), encoding);
     case Clipping::kMse:
       return search(histogram, encoding, squared_error);
     case Clipping::kEntropy:

@@ -13,13 +13,14 @@ enum class Encoding : std::uint8_t {
   kSymmetric,  ///< signed bytes around 0, the only form that TensorRT reads
 };
 
-/// Criteria for the range, all three tried; which is used is decided by the network's own error.
+/// Criteria for the range, all of them tried; which is used is decided by the network's own error.
 enum class Clipping : std::uint8_t {
+  kNone,        ///< everything that was seen
   kMse,         ///< least mean squared error of the tensor
   kPercentile,  ///< the middle 99.99 % of the values
   kEntropy,     ///< least Kullback-Leibler divergence (Migacz, "8-bit inference with TensorRT", GTC 2017)
 };
-inline constexpr std::array kClippings{Clipping::kMse, Clipping::kPercentile, Clipping::kEntropy};
+inline constexpr std::array kClippings{Clipping::kNone, Clipping::kMse, Clipping::kPercentile, Clipping::kEntropy};
 [[nodiscard]] const char* to_string(Clipping clipping) noexcept;
 [[nodiscard]] const char* to_string(Encoding encoding) noexcept;
 

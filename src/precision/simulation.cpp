@@ -1,10 +1,51 @@
 #include "precision/simulation.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <numeric>
+
+#include "gantry/core/expects.hpp"
 
 #include "precision/parallel.hpp"
 
 namespace gantry::precision {
+namespace {
+
+/// A sum of squared differences over a sum of squares.
+struct Ratio {
+  double difference = 0;
+  double size = 1e-12;
+  void add(double expected, double found, double weight = 1) noexcept {
+    difference += weight * (found - expected) * (found - expected);
+    size += weight * expected * expected;
+  }
+  [[nodiscard]] double value() const noexcept { return difference / size; }
+};
+
+double sigmoid(float x) {
+  return 1 / (1 + std::exp(-static_cast<double>(x)));
+}
+
+/// Adds the class probabilities of a level; returns each cell's best by the float run.
+std::vector<double> compare_classes(const graph::Tensor& expected, const graph::Tensor& found, Ratio& ratio) {
+  const auto cells = static_cast<std::size_t>(expected.dims[2] * expected.dims[3]);
+  std::vector<double> best(cells, 0);
+  for (std::size_t i = 0; i < expected.floats().size(); ++i) {
+    const double probability = sigmoid(expected.floats()[i]);
+    ratio.add(probability, sigmoid(found.floats()[i]));
+    best[i % cells] = std::max(best[i % cells], probability);
+  }
+  return best;
+}
+
+void compare_boxes(const graph::Tensor& expected, const graph::Tensor& found, const std::vector<double>& weights,
+                   Ratio& ratio) {
+  for (std::size_t i = 0; i < expected.floats().size(); ++i)
+    ratio.add(static_cast<double>(expected.floats()[i]), static_cast<double>(found.floats()[i]),
+              weights[i % weights.size()]);
+}
+
+}  // namespace
 
 std::vector<bool> Quantization::active_tensors(const Scheme& scheme) const {
   std::vector<bool> active(scheme.tensors.size(), false);
@@ -47,20 +88,16 @@ std::vector<graph::Tensor> Simulation::run(const graph::Tensor& input) const {
   });
 }
 
-double relative_error(const std::vector<graph::Tensor>& expected, const std::vector<graph::Tensor>& found) {
-  double sum = 0;
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    double difference = 0;
-    double size = 1e-12;
-    for (std::size_t k = 0; k < expected[i].floats().size(); ++k) {
-      const double e = static_cast<double>(expected[i].floats()[k]);
-      const double d = static_cast<double>(found[i].floats()[k]) - e;
-      difference += d * d;
-      size += e * e;
-    }
-    sum += difference / size;
+double answer_error(const std::vector<graph::Tensor>& expected, const std::vector<graph::Tensor>& found) {
+  GANTRY_EXPECTS(expected.size() == found.size() && expected.size() % 2 == 0, "boxes and classes of every level");
+  const std::size_t levels = expected.size() / 2;
+  Ratio boxes;
+  Ratio classes;
+  for (std::size_t level = 0; level < levels; ++level) {
+    const std::vector<double> weights = compare_classes(expected[levels + level], found[levels + level], classes);
+    compare_boxes(expected[level], found[level], weights, boxes);
   }
-  return sum / static_cast<double>(expected.size());
+  return (boxes.value() + classes.value()) / 2;
 }
 
 double output_error(const graph::Graph& raw, const Scheme& scheme, const Quantization& quantization,
@@ -69,7 +106,7 @@ double output_error(const graph::Graph& raw, const Scheme& scheme, const Quantiz
   const Simulation simulation(raw, scheme, quantization);
   std::vector<double> errors(indices.size());
   for_each_index(indices.size(), [&](std::size_t i) {
-    errors[i] = relative_error(expected[i], simulation.run(as_input(samples, indices[i])));
+    errors[i] = answer_error(expected[i], simulation.run(as_input(samples, indices[i])));
   });
   return std::accumulate(errors.begin(), errors.end(), 0.0) / static_cast<double>(errors.size());
 }

@@ -39,11 +39,12 @@ class Simulation {
   std::unordered_map<std::string, Quantizer> quantizers_;
 };
 
-/// Sum of squared differences over sum of squares, mean over the tensors.
-[[nodiscard]] double relative_error(const std::vector<graph::Tensor>& expected,
-                                    const std::vector<graph::Tensor>& found);
+/// How far the head's raw maps are from the float run's, where it matters: squared differences of the class
+/// probabilities over their squares, and of the boxes over theirs, each cell weighted by its best class's probability;
+/// mean of the two. Maps as Head::tensors() orders them: boxes of all levels, then classes of all levels.
+[[nodiscard]] double answer_error(const std::vector<graph::Tensor>& expected, const std::vector<graph::Tensor>& found);
 
-/// Mean relative_error() of a quantisation over some samples, whose float answers are `expected`, one a sample.
+/// Mean answer_error() of a quantisation over some samples, whose float answers are `expected`, one a sample.
 [[nodiscard]] double output_error(const graph::Graph& raw, const Scheme& scheme, const Quantization& quantization,
                                   const Samples& samples, const std::vector<std::size_t>& indices,
                                   const std::vector<std::vector<graph::Tensor>>& expected);

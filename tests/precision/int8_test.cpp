@@ -60,7 +60,7 @@ TEST_F(Int8, KeepsWhatTheFloatModelFindsAndIsTheSameEveryTime) {
   ASSERT_TRUE(report.ready) << report.exam << ": retention " << report.measured.retention;
   EXPECT_GE(report.measured.retention, 0.97);
   EXPECT_GT(report.measured.float_score, 0.1);
-  EXPECT_EQ(report.tried.size(), 6U);
+  EXPECT_EQ(report.tried.size(), 8U);
   EXPECT_LT(fs::file_size(report.model), fs::file_size(kModel));
   const auto ready = check_ready(report.model);
   EXPECT_TRUE(ready.ready) << ready.reason;

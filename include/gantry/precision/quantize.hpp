@@ -29,7 +29,8 @@ struct QuantizeOptions {
 struct LayerReport {
   std::string node;
   bool in_8_bits = true;
-  double error = 0;    ///< relative squared error of the head's maps where this layer alone is quantised
+  double error =
+      0;  ///< of the head's maps (relative, squared, weighted by probability) where this layer alone is quantised
   double flops = 0;    ///< an image
   float scale = 1;     ///< of its input
   int zero_point = 0;  ///< of its input
@@ -39,7 +40,7 @@ struct LayerReport {
 struct TriedClipping {
   std::string clipping;
   bool bias_corrected = false;
-  double error = 0;  ///< relative squared error of the head's maps, everything quantised
+  double error = 0;  ///< of the head's maps, everything quantised
 };
 
 struct Measured {
