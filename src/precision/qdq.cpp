@@ -29,9 +29,12 @@ std::string name_of(const onnx::NodeProto& node) {
 
 class Writer {
  public:
-  Writer(onnx::ModelProto& model, std::string source, Storage8 storage)
-      : graph_(*model.mutable_graph()), source_(std::move(source)), storage_(storage) {
-    for (const auto& tensor : graph_.initializer()) initializers_[tensor.name()] = &tensor;
+  Writer(onnx::ModelProto& model, const std::string& source, Storage8 storage)
+      : graph_(*model.mutable_graph()), storage_(storage) {
+    for (const auto& node : graph_.node())
+      if (node.op_type() == "BatchNormalization")
+        throw ModelError(source + ": has batch norms that were not folded into its convolutions ('" + name_of(node) +
+                         "'); export it with Ultralytics' default settings, which fold them");
   }
 
   void run(const Scheme& scheme, const Quantization& quantization) {
@@ -54,7 +57,7 @@ class Writer {
           add_pair(output, quantizer->second);
     }
     graph_.mutable_node()->Swap(&nodes_);
-    drop_unread_constants();
+    drop_unread();
   }
 
  private:
@@ -94,12 +97,7 @@ class Writer {
   }
 
   void lower_weights(onnx::NodeProto& node, const LayerParameters& parameters) {
-    const auto found = initializers_.find(node.input(1));
     const auto& dims = parameters.weights.dims;
-    if (found == initializers_.end() ||
-        !std::equal(dims.begin(), dims.end(), found->second->dims().begin(), found->second->dims().end()))
-      throw ModelError(source_ + ": the weights of Conv '" + name_of(node) +
-                       "' are not a plain constant of the file; export it anew with Ultralytics' default settings");
     const std::string base = name_of(node) + "/weight";
     const auto channels = static_cast<std::int64_t>(parameters.weights.scales.size());
     constant(base + "/quantized", onnx::TensorProto::INT8, dims)
@@ -119,20 +117,33 @@ class Writer {
     node.set_input(2, bias);
   }
 
-  void drop_unread_constants() {
-    std::set<std::string> read;
-    for (const auto& node : graph_.node()) read.insert(node.input().begin(), node.input().end());
-    for (const auto& output : graph_.output()) read.insert(output.name());
+  /// What only fed the float weights (constants, the nodes that widened them) goes.
+  void drop_unread() {
+    auto& nodes = *graph_.mutable_node();
+    for (;;) {
+      const std::set<std::string> read = names_read();
+      const auto end = std::stable_partition(nodes.begin(), nodes.end(), [&](const auto& node) {
+        return std::any_of(node.output().begin(), node.output().end(),
+                           [&](const std::string& output) { return read.contains(output); });
+      });
+      if (end == nodes.end()) break;
+      nodes.erase(end, nodes.end());
+    }
+    const std::set<std::string> read = names_read();
     auto& all = *graph_.mutable_initializer();
     const auto end =
         std::stable_partition(all.begin(), all.end(), [&](const auto& tensor) { return read.contains(tensor.name()); });
     all.erase(end, all.end());
   }
+  [[nodiscard]] std::set<std::string> names_read() const {
+    std::set<std::string> read;
+    for (const auto& node : graph_.node()) read.insert(node.input().begin(), node.input().end());
+    for (const auto& output : graph_.output()) read.insert(output.name());
+    return read;
+  }
 
   onnx::GraphProto& graph_;
-  std::string source_;
   Storage8 storage_;
-  std::unordered_map<std::string, const onnx::TensorProto*> initializers_;
   std::unordered_map<std::string, Quantizer> quantizers_;
   std::unordered_map<std::string, const LayerParameters*> layers_;
   google::protobuf::RepeatedPtrField<onnx::NodeProto> nodes_;

@@ -16,7 +16,7 @@ enum class Storage8 : std::uint8_t {
 };
 
 /// The bytes of the quantised file; `metadata` is added to the file's own. The same input gives the same bytes.
-/// @throws ModelError where the opset is below 13 or the file's weights aren't those that were quantised
+/// @throws ModelError where the opset is below 13 or batch norms are not folded
 [[nodiscard]] std::string write_qdq(std::string_view onnx_bytes, const std::string& source, const Scheme& scheme,
                                     const Quantization& quantization, Storage8 storage,
                                     const std::map<std::string, std::string>& metadata);

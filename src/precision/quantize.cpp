@@ -33,8 +33,12 @@ class Quantizing {
         samples_(samples),
         options_(options),
         encoding_(options.symmetric ? Encoding::kSymmetric : Encoding::kAffine),
-        raw_(model.raw_graph(samples.shape)),
+        sized_(graph::specialise(model.raw_graph(samples.shape), {1, 3, samples.shape.height, samples.shape.width})),
+        raw_(sized_.graph),
         scheme_(find_scheme(raw_)) {
+    if (scheme_.layers.empty())
+      throw ModelError(model.info().path +
+                       ": holds no convolution with constant weights; there is nothing to quantise");
     count_flops();
     for (std::size_t i = 0; i < samples.pictures.size(); ++i)
       (i % kHeldOutEvery == kHeldOutEvery - 1 ? held_out_ : calibrating_).push_back(i);
@@ -58,7 +62,7 @@ class Quantizing {
     const graph::SizedGraph sized = graph::specialise(raw_, {1, 3, samples_.shape.height, samples_.shape.width});
     for (Layer& layer : scheme_.layers) {
       const graph::Node& node = node_of(raw_, layer.node);
-      const graph::Dims& out = sized.dims_of(node.outputs[0]);
+      const graph::Dims& out = sized_.dims_of(node.outputs[0]);
       const graph::Dims& weights = raw_.constant(node.inputs[1])->dims;
       layer.flops = 2 * static_cast<double>(out[2] * out[3]) * static_cast<double>(graph::element_count(weights));
     }
@@ -191,7 +195,8 @@ class Quantizing {
   const Samples& samples_;
   const QuantizeOptions& options_;
   const Encoding encoding_;
-  const graph::Graph raw_;
+  const graph::SizedGraph sized_;  // constants folded: weights may be stored as halves and widened by the graph
+  const graph::Graph& raw_;
   Scheme scheme_;
   std::vector<std::size_t> calibrating_, held_out_;
   Observations observations_;

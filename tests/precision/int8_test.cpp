@@ -69,34 +69,15 @@ TEST_F(Int8, KeepsWhatTheFloatModelFindsAndIsTheSameEveryTime) {
   EXPECT_EQ(json["layers"].size(), report.layers.size());
   EXPECT_NE(read(folder_ / "first/gantry-traffic-n-int8.layers.svg").find("</svg>"), std::string::npos);
 
+  // Without labels the gate asks the float model; what is quantised is the same.
   Int8Options second = first;
   second.out = (folder_ / "second").string();
+  second.labelled.clear();
+  second.min_retention = 0.95;
   const Int8Report again = optimize_int8(second);
+  EXPECT_EQ(again.exam.find("agreement"), 0U) << again.exam;
+  ASSERT_TRUE(again.ready) << again.exam << ": retention " << again.measured.retention;
   EXPECT_EQ(read(report.model), read(again.model));
-
-  // A report that was copied from another model: here, the float model's neighbour with one byte more.
-  std::ofstream(report.model, std::ios::binary | std::ios::app) << '\0';
-  const auto copied = check_ready(report.model);
-  EXPECT_FALSE(copied.ready);
-  EXPECT_NE(copied.reason.find("belongs to another model"), std::string::npos) << copied.reason;
-  EXPECT_EQ(fs::path(copied.fallback).filename(), "gantry-traffic-n.onnx");
-}
-
-TEST_F(Int8, WithoutLabelsTheGateAsksTheFloatModel) {
-  Int8Options wanted = options("agreement");
-  wanted.min_retention = 0.95;
-  const Int8Report report = optimize_int8(wanted);
-  EXPECT_EQ(report.exam.find("agreement"), 0U) << report.exam;
-  EXPECT_GT(report.measured.retention, 0.5);
-}
-
-TEST_F(Int8, AGateThatCannotHoldWritesNoModel) {
-  Int8Options strict = options("strict");
-  strict.min_retention = 1.5;
-  const Int8Report report = optimize_int8(strict);
-  EXPECT_FALSE(report.ready);
-  EXPECT_FALSE(fs::exists(folder_ / "strict/gantry-traffic-n-int8.onnx"));
-  EXPECT_EQ(nlohmann::json::parse(read(folder_ / "strict/gantry-traffic-n-int8.report.json"))["status"], "refused");
 }
 
 TEST_F(Int8, AGateBelowWhatUsersNoticeNeedsForce) {

@@ -136,6 +136,18 @@ TEST(Qdq, RefusesAFileThatIsQuantisedAlready) {
   }
 }
 
+TEST(Qdq, RefusesBatchNormsThatWereNotFolded) {
+  test::MiniYolo unfolded;
+  unfolded.batch_norm = true;
+  const std::string bytes = test::mini_yolo(unfolded).bytes();
+  try {
+    static_cast<void>(write_qdq(bytes, "unfolded.onnx", {}, {}, Storage8::kAsChosen, {}));
+    FAIL() << "should have refused";
+  } catch (const ModelError& error) {
+    EXPECT_NE(std::string(error.what()).find("batch norms"), std::string::npos) << error.what();
+  }
+}
+
 TEST(Qdq, RefusesAnOpsetWithoutScalesAChannel) {
   test::MiniYolo old;
   old.opset = 12;
