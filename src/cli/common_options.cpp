@@ -1,5 +1,7 @@
 #include "cli/common_options.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <charconv>
 #include <string_view>
 #include <tuple>
@@ -7,6 +9,8 @@
 #include "gantry/app/class_filter.hpp"
 #include "gantry/app/model_finder.hpp"
 #include "gantry/config/input_size.hpp"
+#include "gantry/core/errors.hpp"
+#include "gantry/precision/int8.hpp"
 
 namespace gantry::cli {
 
@@ -55,9 +59,23 @@ std::unique_ptr<engine::Backend> open_model(const ModelChoice& choice, engine::M
   return engine::make_backend(options);
 }
 
+namespace {
+
+/// The model itself, or, where it was quantised and has not passed its gate, the float one that it was made from.
+std::string servable(const std::string& model) {
+  const precision::Readiness readiness = precision::check_ready(model);
+  if (readiness.ready) return model;
+  if (readiness.fallback.empty())
+    throw ModelError(model + ": is not served: " + readiness.reason + ". Its float model is not beside it either");
+  spdlog::warn("{} is not served: {}; {} runs instead", model, readiness.reason, readiness.fallback);
+  return readiness.fallback;
+}
+
+}  // namespace
+
 std::vector<std::unique_ptr<engine::Backend>> open_backends(const config::Config& config) {
   engine::ModelOptions options;
-  options.path = app::find_model(config.model.path);
+  options.path = servable(app::find_model(config.model.path));
   options.device = config.engine.device == config::EngineDevice::kCpu    ? engine::Device::kCpu
                    : config.engine.device == config::EngineDevice::kCuda ? engine::Device::kCuda
                                                                          : engine::Device::kAuto;

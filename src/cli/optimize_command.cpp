@@ -1,9 +1,10 @@
-// gantry optimize: tunes a model for this machine's GPU ahead of time.
+// gantry optimize: tunes a model for this machine's GPU ahead of time, or quantises it.
 #include <cstdio>
 #include <memory>
 
 #include "cli/commands.hpp"
 #include "cli/common_options.hpp"
+#include "cli/optimize_int8.hpp"
 #include "cli/summary.hpp"
 #include "gantry/app/model_finder.hpp"
 #include "gantry/config/input_size.hpp"
@@ -20,6 +21,7 @@ struct OptimizeCommand {
   std::string device = "cuda";
   std::vector<std::string> shapes;
   int max_batch = 32;
+  Int8Choice int8;
   bool json = false;
 };
 
@@ -60,15 +62,16 @@ void run(const OptimizeCommand& command) {
 
 }  // namespace
 
-void add_optimize(CLI::App& app, int& /*exit_code*/) {
+void add_optimize(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<OptimizeCommand>();
-  auto* optimize = app.add_subcommand(
-      "optimize", "Tune a model for this machine's GPU and write a folder that starts at once and runs tuned");
+  auto* optimize = app.add_subcommand("optimize",
+                                      "Tune a model for this machine's GPU and write a folder that starts at once and "
+                                      "runs tuned, or quantise it to int8");
   optimize->add_option("MODEL", command->model, "Detector: an .onnx file, or a name")->required();
-  optimize->add_option("-o,--out", command->out, "Folder for the model, its plan and the report")->required();
+  optimize->add_option("-o,--out", command->out, "Folder for the model and its report")->required();
   optimize->add_option("--precision", command->precision, "What the network computes in")
       ->capture_default_str()
-      ->check(CLI::IsMember({"fp16"}));
+      ->check(CLI::IsMember({"fp16", "int8"}));
   optimize->add_option("--max-batch", command->max_batch, "Largest batch; each power of two up to it is tuned")
       ->capture_default_str()
       ->check(CLI::Range(1, 64));
@@ -84,8 +87,16 @@ void add_optimize(CLI::App& app, int& /*exit_code*/) {
                                                                 : "'" + text + "' is no GPU; use cuda:0";
       });
   optimize->add_flag("--json", command->json, "Print the report as JSON");
-  optimize->footer("Example:\n  gantry optimize yolo11n.onnx --out optimized --max-batch 32 --shapes 640x640,640x384");
-  optimize->callback([command] { run(*command); });
+  add_int8_options(*optimize, command->int8);
+  optimize->footer(
+      "Example:\n  gantry optimize yolo11n.onnx --out optimized --max-batch 32 --shapes 640x640,640x384\n"
+      "  gantry optimize yolo11n.onnx --out int8 --precision int8 --calibration recordings/ --val labelled/");
+  optimize->callback([command, &exit_code] {
+    if (command->precision == "int8")
+      exit_code = optimize_int8(app::find_model(command->model), command->out, command->int8, command->json);
+    else
+      run(*command);
+  });
 }
 
 }  // namespace gantry::cli

@@ -131,13 +131,14 @@ class Job {
     report.measured = result.measured;
     report.min_retention = options_.min_retention;
     report.ready = result.passed;
+    report.report_file = report_path(target_);
     report.samples = samples_.pictures.size();
     report.digest = samples_.digest;
     report.layers = std::move(result.layers);
     report.tried = std::move(result.tried);
     // What an earlier run has left must not stand beside this run's report.
     fs::remove(target_);
-    fs::remove(report_path(target_));
+    fs::remove(report.report_file);
     ReportSubject subject{fs::path(float_copy_).filename().string(), model.hash(), "", options_.symmetric};
     if (report.ready) {
       if (!fs::exists(float_copy_) || !fs::equivalent(float_copy_, options_.model)) write_file(float_copy_, bytes);
@@ -149,7 +150,7 @@ class Job {
     }
     write_file(plot_path(target_),
                plot_layers(report, fs::path(target_).filename().string() + ": layers by the error that they cause"));
-    write_file(report_path(target_), to_json(report, subject));
+    write_file(report.report_file, to_json(report, subject));
     return report;
   }
 
