@@ -1,12 +1,10 @@
 // gantry val: how good a detector is on labelled pictures, as COCO measures it.
-#include <condition_variable>
+#include <atomic>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
 #include <map>
 #include <memory>
-#include <mutex>
-#include <set>
 #include <string>
 
 #include "cli/commands.hpp"
@@ -14,6 +12,7 @@
 #include "cli/progress.hpp"
 #include "cli/summary.hpp"
 #include "gantry/core/errors.hpp"
+#include "gantry/engine/sweep.hpp"
 #include "gantry/media/source_factory.hpp"
 #include "gantry/vision/coco_eval.hpp"
 #include "gantry/vision/dataset.hpp"
@@ -36,11 +35,7 @@ struct ValCommand {
   bool json = false;
 };
 
-/// What was found on one picture of the data set.
-struct Found {
-  int width = 0, height = 0;
-  Detections detections;
-};
+using Found = engine::PictureResult;
 
 Frame read_picture(const std::string& file) {
   const auto source = media::make_source({.url = file});
@@ -55,84 +50,25 @@ Frame read_picture(const std::string& file) {
   return frame;
 }
 
-/// Pictures through the back end, a few at a time; answers land in `found` in the data set's order.
-class Sweep {
- public:
-  Sweep(engine::Backend& backend, const vision::Dataset& dataset, const ValCommand& command)
-      : backend_(backend), dataset_(dataset), found_(dataset.images.size()) {
-    options_.confidence = command.confidence;
-    options_.iou = command.iou;
-    options_.max_detections = command.max_detections;
-    options_.every_class = true;
-    any_shape_ = command.size_given;
-  }
-
-  std::vector<Found> run() {
-    const int most = 2 * backend_.capabilities().concurrent_batches;
-    try {
-      for (std::size_t i = 0; i < found_.size(); ++i) start(i, most);
-    } catch (...) {
-      wait_until(0);
-      throw;
-    }
-    wait_until(0);
-    if (error_) throw StartupError(error_->message);
-    return std::move(found_);
-  }
-
-  ProgressReading progress() {
-    const std::lock_guard lock(mutex_);
-    const std::chrono::duration<double> seconds = clock_.now() - start_;
-    return {done_, found_.size(), seconds.count()};
-  }
-
- private:
-  void start(std::size_t index, int most) {
-    engine::Batch batch;
-    batch.id = index;
-    batch.entries.resize(1);
-    engine::BatchEntry& entry = batch.entries.front();
-    entry.frame = read_picture(dataset_.images[index].file.string());
-    entry.options = &options_;
-    const Image& image = entry.frame.image;
-    found_[index].width = image.width;
-    found_[index].height = image.height;
-    batch.shape = any_shape_ ? backend_.shape_for(image.width, image.height) : backend_.model().native_shape;
-    if (prepared_.insert(batch.shape).second) backend_.prepare(batch.shape, 1);
-    wait_until(most - 1);
-    {
-      const std::lock_guard lock(mutex_);
-      ++in_flight_;
-    }
-    backend_.enqueue(std::move(batch), [this](engine::Batch&& back, Result<void> status) {
-      const std::lock_guard lock(mutex_);
-      if (!status && !error_) error_ = status.error();
-      found_[back.id].detections = std::move(back.entries.front().detections);
-      ++done_;
-      --in_flight_;
-      answered_.notify_one();
-    });
-  }
-
-  void wait_until(int in_flight) {
-    std::unique_lock lock(mutex_);
-    answered_.wait(lock, [&] { return in_flight_ <= in_flight; });
-  }
-
-  engine::Backend& backend_;
-  const vision::Dataset& dataset_;
-  engine::DetectOptions options_;
-  bool any_shape_ = false;
-  std::set<engine::InputShape> prepared_;
-  const SteadyClock clock_;
-  const TimePoint start_ = clock_.now();
-  std::mutex mutex_;
-  std::condition_variable answered_;
-  std::vector<Found> found_;
-  std::size_t done_ = 0;
-  int in_flight_ = 0;
-  std::optional<Error> error_;
-};
+std::vector<Found> run_model(engine::Backend& backend, const vision::Dataset& dataset, const ValCommand& command) {
+  std::atomic<std::size_t> done{0};
+  engine::SweepOptions options;
+  options.detect.confidence = command.confidence;
+  options.detect.iou = command.iou;
+  options.detect.max_detections = command.max_detections;
+  options.detect.every_class = true;
+  options.any_shape = command.size_given;
+  options.progress = [&](std::size_t count) { done = count; };
+  const SteadyClock clock;
+  const TimePoint start = clock.now();
+  const Progress progress{"pictures", [&]() -> ProgressReading {
+                            const std::chrono::duration<double> seconds = clock.now() - start;
+                            return {done, dataset.images.size(), seconds.count()};
+                          }};
+  return engine::sweep(
+      backend, dataset.images.size(), [&](std::size_t i) { return read_picture(dataset.images[i].file.string()); },
+      options);
+}
 
 /// Predictions made earlier: a line's `camera` is the picture's file name without its ending.
 std::vector<Found> read_predictions(const std::string& file, const vision::Dataset& dataset) {
@@ -242,9 +178,7 @@ int run(const ValCommand& command) {
     const auto backend = open_model(command.model);
     names = backend->model().class_names;
     adopt_classes(dataset, names, backend->model().path);
-    Sweep sweep{*backend, dataset, command};
-    const Progress progress{"pictures", [&] { return sweep.progress(); }};
-    found = sweep.run();
+    found = run_model(*backend, dataset, command);
   } else {
     found = read_predictions(command.predictions, dataset);
   }

@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <optional>
+#include <set>
 
 #include "gantry/core/errors.hpp"
 
@@ -39,6 +40,7 @@ class Sweep {
     results_[index].width = image.width;
     results_[index].height = image.height;
     batch.shape = options_.any_shape ? backend_.shape_for(image.width, image.height) : backend_.model().native_shape;
+    if (prepared_.insert(batch.shape).second) backend_.prepare(batch.shape, 1);
     wait_until(most - 1);
     {
       const std::lock_guard lock(mutex_);
@@ -62,6 +64,7 @@ class Sweep {
 
   Backend& backend_;
   const SweepOptions& options_;
+  std::set<InputShape> prepared_;
   std::mutex mutex_;
   std::condition_variable answered_;
   std::vector<PictureResult> results_;

@@ -57,7 +57,9 @@ class LabelledExam final : public Exam {
     vision::CocoEvaluator evaluator;
     for (std::size_t i = 0; i < answers.pictures.size(); ++i) {
       const auto& picture = answers.pictures[i];
-      evaluator.add(vision::in_pixels(dataset_.images[i], picture.width, picture.height), picture.detections);
+      const auto [truth, detections] =
+          vision::judged(dataset_.images[i], picture.width, picture.height, picture.detections);
+      evaluator.add(truth, detections);
     }
     return evaluator.score().all.ap50_95;
   }

@@ -20,8 +20,8 @@ struct SweepOptions {
   std::function<void(std::size_t done)> progress;  ///< from threads of the back end, one at a time; may be empty
 };
 
-/// `read(i)` makes the picture `i` when its turn comes, on the calling thread; what it throws comes out here once
-/// everything under way has ended. @throws StartupError where the back end fails
+/// Prepares each shape when it first comes. `read(i)` makes the picture `i` when its turn comes, on the calling thread;
+/// what it throws comes out here once everything under way has ended. @throws StartupError where the back end fails
 [[nodiscard]] std::vector<PictureResult> sweep(Backend& backend, std::size_t count,
                                                const std::function<Frame(std::size_t)>& read,
                                                const SweepOptions& options);
