@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import re
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -35,9 +36,11 @@ class Server:
         self._folder = tempfile.TemporaryDirectory()
         self.folder = pathlib.Path(self._folder.name)
         tls_keys = ""
+        self._trust = None
         if tls:
             self.run("cert", "self-signed", "--name", "127.0.0.1", "--out", self.folder / "cert.pem", "--key",
                      self.folder / "key.pem")
+            self._trust = ssl.create_default_context(cafile=str(self.folder / "cert.pem"))
             tls_keys = f", tls: {{certificate: {self.folder}/cert.pem, key: {self.folder}/key.pem}}"
         self.config = self.folder / "gantry.yaml"
         self.config.write_text(
@@ -91,7 +94,7 @@ class Server:
         if role:
             request.add_header("Authorization", "Bearer " + self.tokens.get(role, role))
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:
+            with urllib.request.urlopen(request, timeout=60, context=self._trust) as response:
                 return response.status, response.read()
         except urllib.error.HTTPError as error:
             return error.code, error.read()
