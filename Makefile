@@ -57,6 +57,9 @@ soak: setup ## Run the long forms: live cameras for five minutes, 10,000 s of si
 	cmake --preset $(PRESET) -DGANTRY_ENABLE_TESTS=ON
 	cmake --build --preset $(PRESET) -j $(JOBS)
 	tools/soak 300 build/$(PRESET)
+	tools/server-soak 1000 100 build/$(PRESET)
+	tools/load-server build/$(PRESET)/gantry 30 2000 50
+	python3 tests/server/security_test.py build/$(PRESET)/gantry 10000
 	GANTRY_SCENE_SECONDS=10000 ctest --preset $(PRESET) -R NoTwoSolidVehiclesOverlap --timeout 3600
 	GANTRY_PROPERTY_EVENTS=1000000 ctest --preset $(PRESET) -R PolicyProperty --timeout 3600
 
