@@ -13,7 +13,7 @@
 #include "cli/summary.hpp"
 #include "gantry/core/errors.hpp"
 #include "gantry/engine/sweep.hpp"
-#include "gantry/media/source_factory.hpp"
+#include "gantry/media/still.hpp"
 #include "gantry/vision/coco_eval.hpp"
 #include "gantry/vision/dataset.hpp"
 #include "gantry/vision/predictions.hpp"
@@ -37,19 +37,6 @@ struct ValCommand {
 
 using Found = engine::PictureResult;
 
-Frame read_picture(const std::string& file) {
-  const auto source = media::make_source({.url = file});
-  if (const auto opened = source->open(); !opened) throw MediaError(opened.error().message);
-  auto packet = source->next();
-  if (!packet) throw MediaError(packet.error().message);
-  auto* raw = std::get_if<media::RawPayload>(&packet->payload);
-  if (raw == nullptr) throw MediaError(file + ": expected a still picture");
-  Frame frame;
-  frame.image = raw->image;
-  frame.pixels = std::move(raw->pixels);
-  return frame;
-}
-
 std::vector<Found> run_model(engine::Backend& backend, const vision::Dataset& dataset, const ValCommand& command) {
   std::atomic<std::size_t> done{0};
   engine::SweepOptions options;
@@ -66,7 +53,7 @@ std::vector<Found> run_model(engine::Backend& backend, const vision::Dataset& da
                             return {done, dataset.images.size(), seconds.count()};
                           }};
   return engine::sweep(
-      backend, dataset.images.size(), [&](std::size_t i) { return read_picture(dataset.images[i].file.string()); },
+      backend, dataset.images.size(), [&](std::size_t i) { return media::read_still(dataset.images[i].file.string()); },
       options);
 }
 

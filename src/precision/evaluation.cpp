@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "gantry/core/errors.hpp"
-#include "gantry/media/source_factory.hpp"
+#include "gantry/media/still.hpp"
 #include "gantry/vision/coco_eval.hpp"
 #include "gantry/vision/dataset.hpp"
 
@@ -16,19 +16,6 @@ engine::SweepOptions everything() {
   options.detect.confidence = 0.001F;
   options.detect.every_class = true;
   return options;
-}
-
-Frame read_picture(const std::string& file) {
-  const auto source = media::make_source({.url = file});
-  if (const auto opened = source->open(); !opened) throw MediaError(opened.error().message);
-  auto packet = source->next();
-  if (!packet) throw MediaError(packet.error().message);
-  auto* raw = std::get_if<media::RawPayload>(&packet->payload);
-  if (raw == nullptr) throw MediaError(file + ": expected a still picture");
-  Frame frame;
-  frame.image = raw->image;
-  frame.pixels = std::move(raw->pixels);
-  return frame;
 }
 
 template <typename Read>
@@ -51,7 +38,7 @@ class LabelledExam final : public Exam {
   std::string name() const override { return "mAP50-95 on " + data_; }
   Answers sit(engine::Backend& backend) override {
     return timed_sweep(backend, dataset_.images.size(),
-                       [this](std::size_t i) { return read_picture(dataset_.images[i].file.string()); });
+                       [this](std::size_t i) { return media::read_still(dataset_.images[i].file.string()); });
   }
   double score(const Answers& answers, const Answers& /*float_answers*/) const override {
     vision::CocoEvaluator evaluator;

@@ -76,7 +76,7 @@ class Job {
       throw StartupError(
           "the calibration pictures seem to have red and blue exchanged: the float model finds more on "
           "them with the channels the other way round. Give pictures in their right colours");
-    exam_ = options_.labelled.empty() ? agreement_exam(samples_, every_eighth()) : labelled_exam(options_.labelled);
+    exam_ = options_.labelled.empty() ? agreement_exam(samples_, held_out(samples_)) : labelled_exam(options_.labelled);
     float_answers_ = exam_->sit(*float_backend);
     float_score_ = exam_->score(*float_answers_, *float_answers_);
     if (float_score_ <= 0)
@@ -91,13 +91,6 @@ class Job {
  private:
   void say(const std::string& step, double share) const {
     if (options_.progress) options_.progress(step, share);
-  }
-
-  /// Those that quantize() keeps from calibration.
-  [[nodiscard]] std::vector<std::size_t> every_eighth() const {
-    std::vector<std::size_t> indices;
-    for (std::size_t i = 7; i < samples_.pictures.size(); i += 8) indices.push_back(i);
-    return indices;
   }
 
   Measured measure(const std::string& onnx) {
@@ -117,7 +110,7 @@ class Job {
   void measure_speed(const std::string& int8_model, Int8Report& report) {
     const auto float_backend = open_cpu(options_.model);
     const auto int8_backend = open_cpu(int8_model);
-    const auto exam = agreement_exam(samples_, every_eighth());
+    const auto exam = agreement_exam(samples_, held_out(samples_));
     constexpr int kRounds = 3;
     for (int round = 0; round < kRounds; ++round) {
       report.float_per_second = std::max(report.float_per_second, exam->sit(*float_backend).pictures_per_second);

@@ -35,13 +35,14 @@ class Quantizing {
         encoding_(options.symmetric ? Encoding::kSymmetric : Encoding::kAffine),
         sized_(graph::specialise(model.raw_graph(samples.shape), {1, 3, samples.shape.height, samples.shape.width})),
         raw_(sized_.graph),
-        scheme_(find_scheme(raw_)) {
+        scheme_(find_scheme(raw_)),
+        held_out_(held_out(samples)) {
     if (scheme_.layers.empty())
       throw ModelError(model.info().path +
                        ": holds no convolution with constant weights; there is nothing to quantise");
     count_flops();
     for (std::size_t i = 0; i < samples.pictures.size(); ++i)
-      (i % kHeldOutEvery == kHeldOutEvery - 1 ? held_out_ : calibrating_).push_back(i);
+      if (!std::binary_search(held_out_.begin(), held_out_.end(), i)) calibrating_.push_back(i);
   }
 
   QuantizeResult run(const Gate& gate) {
@@ -198,7 +199,8 @@ class Quantizing {
   const graph::SizedGraph sized_;  // constants folded: weights may be stored as halves and widened by the graph
   const graph::Graph& raw_;
   Scheme scheme_;
-  std::vector<std::size_t> calibrating_, held_out_;
+  const std::vector<std::size_t> held_out_;
+  std::vector<std::size_t> calibrating_;
   Observations observations_;
   Quantization chosen_;
   std::vector<std::size_t> ranking_;
@@ -206,6 +208,12 @@ class Quantizing {
 };
 
 }  // namespace
+
+std::vector<std::size_t> held_out(const Samples& samples) {
+  std::vector<std::size_t> indices;
+  for (std::size_t i = kHeldOutEvery - 1; i < samples.pictures.size(); i += kHeldOutEvery) indices.push_back(i);
+  return indices;
+}
 
 QuantizeResult quantize(const graph::Model& model, std::string_view onnx_bytes, const Samples& samples,
                         const QuantizeOptions& options, const Gate& gate) {

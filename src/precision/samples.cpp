@@ -11,6 +11,7 @@
 #include "gantry/core/errors.hpp"
 #include "gantry/media/decoder.hpp"
 #include "gantry/media/source_factory.hpp"
+#include "gantry/media/still.hpp"
 #include "gantry/vision/letterbox.hpp"
 
 namespace gantry::precision {
@@ -82,16 +83,6 @@ class Collector {
   vision::Letterboxer letterboxer_;
   std::vector<float> planes_;
 };
-
-void read_picture(const std::string& file, Collector& collector) {
-  const auto source = media::make_source({.url = file});
-  if (const auto opened = source->open(); !opened) throw MediaError(opened.error().message);
-  const auto packet = source->next();
-  if (!packet) throw MediaError(packet.error().message);
-  const auto* raw = std::get_if<media::RawPayload>(&packet->payload);
-  if (raw == nullptr) throw MediaError(file + ": expected a still picture");
-  collector.add(file, raw->image);
-}
 
 /// Every frame of a video in turn, until `frame` says enough. Returns how many it had seen.
 std::size_t for_each_frame(const std::string& file, const std::function<bool(std::size_t, const Image&)>& frame) {
@@ -194,7 +185,10 @@ Samples read_samples(const std::vector<std::string>& inputs, std::size_t count, 
       continue;
     }
     const auto& files = groups[i].pictures;
-    for (std::size_t k = 0; k < shares[i]; ++k) read_picture(files[k * files.size() / shares[i]], collector);
+    for (std::size_t k = 0; k < shares[i]; ++k) {
+      const std::string& file = files[k * files.size() / shares[i]];
+      collector.add(file, media::read_still(file).image);
+    }
   }
   if (samples.pictures.empty()) throw StartupError("nothing could be drawn from the calibration inputs");
   samples.digest = digest_of(samples.pictures);

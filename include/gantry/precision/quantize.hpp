@@ -60,6 +60,9 @@ struct QuantizeResult {
 /// Scores a quantised file (given as the bytes that the CPU back end reads) against the float model.
 using Gate = std::function<Measured(const std::string& onnx_bytes)>;
 
+/// The samples that quantize() keeps from calibration, to judge by: every eighth.
+[[nodiscard]] std::vector<std::size_t> held_out(const Samples& samples);
+
 /// `model` and `onnx_bytes` are the same float file. Layers go back to float, those first that do most harm for their
 /// arithmetic, until the gate holds; then as many as it allows return to 8 bits.
 /// @throws ModelError: quantised already, opset too old; StartupError: useless samples
