@@ -139,12 +139,23 @@ int GantryPolicy::Impl::slot_depth(const Camera& camera) const {
   return static_cast<int>(std::clamp(std::ceil(camera.slack_ns / period), 1.0, double{kMaxDepth}));
 }
 
+/// For a newer one. False where none waits that may be dropped: emergency frames are never superseded.
+bool GantryPolicy::Impl::drop_oldest(const Camera& camera) {
+  FrameIndex oldest = camera.first;
+  while (oldest != kNil && frames_[oldest].cls == static_cast<int>(Priority::kEmergency))
+    oldest = frames_[oldest].camera_next;
+  if (oldest == kNil) return false;
+  drop(oldest, Outcome::kSuperseded);
+  return true;
+}
+
 void GantryPolicy::Impl::on_arrival(const Arrival& arrival, Ns now) {
   Camera* camera = find_camera(arrival.camera);
   if (camera == nullptr) {
     drops_.push_back({arrival.frame, Outcome::kCameraRemoved});
     return;
   }
+  const bool ahead = !camera->allowance.take(camera->beat, now);
   learn_arrival(*camera, arrival, now);
   const int cls = effective_class(*camera, arrival.priority, now);
   if (load_.poll(to_time(now))) plan_load();
@@ -157,14 +168,16 @@ void GantryPolicy::Impl::on_arrival(const Arrival& arrival, Ns now) {
   const bool emergency = cls == static_cast<int>(Priority::kEmergency);
   if (emergency) {
     if (camera->waiting >= kMaxEmergencyDepth) drop(camera->first, Outcome::kShed);
-  } else {
-    for (const int depth = slot_depth(*camera); camera->waiting >= depth;) {
-      FrameIndex oldest = camera->first;
-      while (oldest != kNil && frames_[oldest].cls == static_cast<int>(Priority::kEmergency))
-        oldest = frames_[oldest].camera_next;
-      if (oldest == kNil) break;
-      drop(oldest, Outcome::kSuperseded);
+  } else if (ahead && camera->spec.slot_depth == 0) {
+    // A backlog: it gets no more places than it has, its newest frames those. With none waiting, what it was allowed
+    // runs already.
+    if (!drop_oldest(*camera)) {
+      drops_.push_back({arrival.frame, Outcome::kSuperseded});
+      return;
     }
+  } else {
+    for (const int depth = slot_depth(*camera); camera->waiting >= depth;)
+      if (!drop_oldest(*camera)) break;
   }
 
   DeviceId target = camera->home;

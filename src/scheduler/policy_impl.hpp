@@ -52,6 +52,7 @@ class GantryPolicy::Impl {
   [[nodiscard]] bool shed_early(Camera& camera, int cls) const;
   void breaker_changed(Device& device, CircuitBreaker::State before, Ns now);
   [[nodiscard]] int slot_depth(const Camera& camera) const;
+  bool drop_oldest(const Camera& camera);
   void prepare_lanes(Device& device, ShapeId shape);
 
   // -- one decision (decide.cpp)

@@ -11,6 +11,7 @@
 #include "gantry/scheduler/breaker.hpp"
 #include "gantry/scheduler/policy.hpp"
 #include "scheduler/beat.hpp"
+#include "scheduler/burst_allowance.hpp"
 #include "scheduler/phase_wheel.hpp"
 
 namespace gantry::scheduler {
@@ -106,6 +107,7 @@ struct Camera {
   int waiting = 0;
   // Arrivals
   Beat beat;
+  BurstAllowance allowance;
   double slack_ns = 0;                        // from arrival to deadline, the shortest of late; 0: unknown
   std::int64_t expected = PhaseWheel::kNone;  // handle in its home's wheel of `expected_shape`
   ShapeId expected_shape = 0;

@@ -68,6 +68,46 @@ TEST(GantryPolicy, UrgentFramesMakeItAtTwoAndAHalfTimesTheLoad) {
   EXPECT_GT(driver.classes[1].goodput(), 0.999);
 }
 
+/// Three cameras of 25 frames/s on a device with time to spare, and a fourth that is held up for four seconds.
+PolicyDriver& run_beside_a_backlog(PolicyDriver& driver, Duration held_until) {
+  TestDevice eight = device(0, {{1, milliseconds{20}, {}}});
+  eight.spec.max_batch = 1;
+  eight.spec.concurrent_batches = 8;
+  driver.add(eight);
+  add_cameras(driver, 3, 25, Priority::kNormal, seconds{5});
+  TestCamera held;
+  held.spec.id = 100;
+  held.spec.period = milliseconds{40};
+  held.deadline = seconds{5};
+  held.held_from = seconds{3};
+  held.held_until = held_until;
+  driver.add(held);
+  driver.run_until(seconds{15});
+  driver.drain();
+  return driver;
+}
+
+TEST(GantryPolicy, ABacklogOfOneCameraStandsBeforeNobodyElsesFrames) {
+  GantryPolicy policy;
+  PolicyDriver driver(policy, 1);
+  run_beside_a_backlog(driver, seconds{7});
+  for (std::size_t camera = 0; camera < 3; ++camera) {
+    EXPECT_LT(driver.worst_wait_ms[camera], 1.0) << "a device was free all the time";
+    EXPECT_EQ(driver.published[camera], driver.arrived[camera]);
+  }
+  const auto superseded = driver.total().drops[static_cast<int>(Outcome::kSuperseded)];
+  EXPECT_GE(superseded, 90U) << "of the hundred that came at once";
+  EXPECT_LE(superseded, 97U) << "its beat was held to be slower than it is";
+  EXPECT_EQ(driver.published[3] + superseded, driver.arrived[3]);
+}
+
+TEST(GantryPolicy, AFewFramesThatTheNetworkBunchedAreNoBacklog) {
+  GantryPolicy policy;
+  PolicyDriver driver(policy, 1);
+  run_beside_a_backlog(driver, seconds{3} + milliseconds{110});  // three at once
+  EXPECT_EQ(driver.total().in_time, driver.total().arrived);
+}
+
 PolicyReport report_of(const Policy& policy, const PolicyDriver& driver) {
   PolicyReport report;
   policy.report(report, driver.now());

@@ -48,6 +48,7 @@ struct TestCamera {
   Duration jitter{};     // uniform ±
   bool poisson = false;  // exponential gaps of mean spec.period
   ShapeId shape = 0;
+  Duration held_from{}, held_until{};  // what would come in between comes at its end, a backlog
 };
 
 struct TestDevice {
@@ -90,6 +91,7 @@ class PolicyDriver {
     cameras_.push_back({camera, true, now_ + camera.phase});
     published.emplace_back();
     arrived.emplace_back();
+    worst_wait_ms.push_back(0);
     push(now_ + camera.phase, Kind::kArrival, cameras_.size() - 1);
   }
   void remove_camera(std::size_t index) {
@@ -153,6 +155,7 @@ class PolicyDriver {
 
   std::array<ClassTally, kPriorityCount> classes;
   std::vector<std::uint64_t> published, arrived;  // by camera, in the order of add()
+  std::vector<double> worst_wait_ms;              // likewise
 
   struct Waiting {
     std::size_t camera;
@@ -213,7 +216,9 @@ class PolicyDriver {
           if (camera.jitter > Duration::zero())
             offset = Duration{
                 std::uniform_int_distribution<Duration::rep>{-camera.jitter.count(), camera.jitter.count()}(random_)};
-          push(std::max(now_, state.beat + offset), Kind::kArrival, event.index);
+          TimePoint next = state.beat + offset;
+          if (next >= TimePoint{} + camera.held_from) next = std::max(next, TimePoint{} + camera.held_until);
+          push(std::max(now_, next), Kind::kArrival, event.index);
         }
         break;
       }
@@ -287,8 +292,9 @@ class PolicyDriver {
       ASSERT_NE(found, waiting_.end()) << "started twice, or after it was dropped";
       ASSERT_EQ(found->second.shape, launch.shape) << "two shapes in one batch";
       running.frames.push_back(found->second);
-      classes[static_cast<int>(found->second.priority)].waits_ms.push_back(
-          std::chrono::duration<double, std::milli>(now_ - found->second.arrived).count());
+      const double wait_ms = std::chrono::duration<double, std::milli>(now_ - found->second.arrived).count();
+      classes[static_cast<int>(found->second.priority)].waits_ms.push_back(wait_ms);
+      worst_wait_ms[found->second.camera] = std::max(worst_wait_ms[found->second.camera], wait_ms);
       waiting_.erase(found);
     }
     const auto& table = state.device.tables[launch.shape];

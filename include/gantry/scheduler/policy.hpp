@@ -68,7 +68,8 @@ struct CameraSpec {
   Duration period{};          ///< between frames; zero: unknown, learned from arrivals
   Duration deadline{};        ///< usual time from a frame's arrival to its deadline; zero: unknown, learned
   double weight = 1.0;        ///< share in fair shedding relative to others of its class, > 0
-  int slot_depth = 0;         ///< frames that may wait, newest win; 0: as many as can still meet their deadlines
+  int slot_depth = 0;         ///< frames that may wait, newest win; 0: as many as can still meet their deadlines,
+                              ///< and no backlog of a camera that is ahead of its beat
   DeviceId home = kNoDevice;  ///< where its decoded frames live; kNoDevice: the policy picks, see home_of()
   bool pinned = false;        ///< frames can run on `home` only (their pixels cannot leave it)
 };
