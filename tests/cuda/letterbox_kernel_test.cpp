@@ -1,7 +1,10 @@
 // The letterbox kernel is vision's reference, bit for bit, in every format and many sizes in one launch.
 #include "cuda/gpu_fixture.hpp"
+#include "engine/cuda/kernels/letterbox.hpp"
+#include "gantry/core/expects.hpp"
 #include "gantry/engine/cuda/preprocessor.hpp"
 #include "gantry/vision/letterbox.hpp"
+#include "gantry/vision/letterbox_quality.hpp"
 
 namespace gantry::cuda::test {
 namespace {
@@ -80,6 +83,53 @@ TEST_F(LetterboxKernel, MatchesTheReferenceBitForBit) {
     EXPECT_EQ(preprocessor.stats().launches, 2U);
     EXPECT_EQ(preprocessor.stats().pictures, 2 * images.size());
   }
+}
+
+TEST_F(LetterboxKernel, MeasuresQualityOutOfTheSamePass) {
+  const engine::InputShape shape{640, 384};
+  std::vector<Picture> pictures;
+  pictures.push_back(make_picture(1280, 720, PixelFormat::kNv12, 0, 1));
+  pictures.push_back(make_picture(333, 517, PixelFormat::kBgr24, 5, 2));
+  // The left half of the third is nearly even: covered. The last one is even everywhere.
+  pictures.push_back(make_picture(1280, 720, PixelFormat::kNv12, 0, 3));
+  pictures.push_back(make_picture(640, 360, PixelFormat::kRgb24, 0, 4));
+  for (std::size_t i = 0; i < pictures[2].bytes.size(); ++i)
+    if (i % 1280 < 640) pictures[2].bytes[i] = static_cast<std::uint8_t>(127 + i % 2);
+  std::fill(pictures[3].bytes.begin(), pictures[3].bytes.end(), std::uint8_t{60});
+  std::vector<const Image*> images;
+  for (int i = 0; i < kMaxLetterboxPictures + 5; ++i)  // more than one launch takes: the four again and again
+    images.push_back(&pictures[static_cast<std::size_t>(i % 4)].image);
+  const std::size_t area = static_cast<std::size_t>(shape.width) * shape.height;
+  CudaPreprocessor preprocessor(0, static_cast<int>(images.size()));
+  Guarded<__half> out(images.size() * area * 4), plain(images.size() * area * 4);
+  ASSERT_TRUE(preprocessor.run(images, shape, plain.data(), nullptr));
+  check(cudaDeviceSynchronize(), "letterbox");
+  EXPECT_THROW(static_cast<void>(preprocessor.quality(0)), PreconditionError) << "nobody asked";
+  for (int run = 0; run < 2; ++run) {
+    ASSERT_TRUE(preprocessor.run(images, shape, out.data(), nullptr, CudaPreprocessor::Measure::kQuality));
+    check(cudaDeviceSynchronize(), "letterbox");
+  }
+  out.verify("out");
+  const auto measured = out.download(), unmeasured = plain.download();
+  EXPECT_EQ(std::memcmp(measured.data(), unmeasured.data(), measured.size() * sizeof(__half)), 0);
+  EXPECT_EQ(preprocessor.stats().launches, 6U);
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    const vision::LetterboxQuality got = preprocessor.quality(i);
+    vision::LetterboxQuality want = preprocessor.quality(i % 4);
+    if (i < 4) {
+      const auto geometry = vision::letterbox_geometry(images[i]->width, images[i]->height, shape.width, shape.height);
+      std::vector<float> planes(area * 3);
+      vision::letterbox_reference(*images[i], geometry, planes.data());
+      want = vision::letterbox_quality(vision::letterbox_quality_reference(planes.data(), geometry), geometry);
+    }
+    EXPECT_EQ(got.brightness, want.brightness) << i;
+    EXPECT_EQ(got.contrast, want.contrast) << i;
+    EXPECT_EQ(got.sharpness, want.sharpness) << i;
+    EXPECT_EQ(got.covered, want.covered) << i;
+  }
+  EXPECT_EQ(preprocessor.quality(0).covered, 0.0F);
+  EXPECT_NEAR(preprocessor.quality(2).covered, 0.5F, 0.05F);
+  EXPECT_EQ(preprocessor.quality(3).covered, 1.0F);
 }
 
 TEST_F(LetterboxKernel, RefusesTooManyAndForeignPictures) {

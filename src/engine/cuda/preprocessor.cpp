@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "engine/cuda/device.hpp"
 #include "engine/cuda/kernels/letterbox.hpp"
@@ -11,6 +12,7 @@
 #include "gantry/core/expects.hpp"
 #include "gantry/vision/color.hpp"
 #include "gantry/vision/letterbox.hpp"
+#include "gantry/vision/letterbox_quality.hpp"
 
 namespace gantry::cuda {
 
@@ -44,8 +46,10 @@ std::size_t aligned(std::size_t bytes) {
 struct CudaPreprocessor::State {
   int device = 0, max_pictures = 0;
   LaunchShape shape;
-  PinnedBuffer pictures_host, staging_host;
-  DeviceBuffer pictures, staging;
+  LetterboxArgs args;
+  PinnedBuffer staging_host, totals_host;
+  DeviceBuffer staging, totals;
+  std::vector<vision::LetterboxGeometry> measured;  ///< of the last run's pictures, where it was asked to measure
   PreprocessStats stats;
 
   void reserve(std::size_t bytes) {
@@ -62,8 +66,9 @@ CudaPreprocessor::CudaPreprocessor(int device, int max_pictures) : state_(std::m
   const DeviceInfo info = describe_device(device);
   state_->device = device, state_->max_pictures = max_pictures;
   state_->shape.multiprocessors = info.multiprocessors;
-  const std::size_t bytes = static_cast<std::size_t>(max_pictures) * sizeof(LetterboxPicture);
-  state_->pictures_host = PinnedBuffer(bytes), state_->pictures = DeviceBuffer(bytes);
+  const std::size_t bytes = static_cast<std::size_t>(max_pictures) * sizeof(vision::QualityTotals);
+  state_->totals_host = PinnedBuffer(bytes), state_->totals = DeviceBuffer(bytes);
+  state_->measured.reserve(static_cast<std::size_t>(max_pictures));
 }
 
 CudaPreprocessor::~CudaPreprocessor() = default;
@@ -72,8 +77,13 @@ PreprocessStats CudaPreprocessor::stats() const noexcept {
   return state_->stats;
 }
 
+vision::LetterboxQuality CudaPreprocessor::quality(std::size_t picture) const {
+  GANTRY_EXPECTS(picture < state_->measured.size(), "the last run did not measure that picture");
+  return vision::letterbox_quality(state_->totals_host.as<vision::QualityTotals>()[picture], state_->measured[picture]);
+}
+
 Result<void> CudaPreprocessor::run(std::span<const Image* const> pictures, engine::InputShape shape, void* out,
-                                   void* stream) {
+                                   void* stream, Measure measure) {
   GANTRY_EXPECTS(shape.width % 2 == 0, "the letterbox kernel writes pairs of pixels");
   State& s = *state_;
   if (pictures.empty() || pictures.size() > static_cast<std::size_t>(s.max_pictures))
@@ -87,6 +97,12 @@ Result<void> CudaPreprocessor::run(std::span<const Image* const> pictures, engin
       if (image->space != MemorySpace::kDevice)
         for (const PlaneShape& plane : plane_shapes(*image)) bytes += aligned(plane.row_bytes * plane.rows);
     s.reserve(bytes);
+    const bool measures = measure == Measure::kQuality;
+    s.measured.clear();
+    if (measures)
+      check(cudaMemsetAsync(s.totals.data(), 0, pictures.size() * sizeof(vision::QualityTotals), cuda_stream),
+            "quality sums");
+    s.args.width = shape.width, s.args.height = shape.height, s.args.n = 0;
     std::size_t at = 0, run_start = 0;
     const auto flush = [&] {  // plain pictures that follow each other go up in one copy
       if (at > run_start)
@@ -101,7 +117,7 @@ Result<void> CudaPreprocessor::run(std::span<const Image* const> pictures, engin
       if (image.space == MemorySpace::kDevice && image.device != s.device)
         return fail(ErrorCode::kInvalid, "a picture lies on GPU " + std::to_string(image.device) +
                                              ", this engine runs on GPU " + std::to_string(s.device));
-      LetterboxPicture& p = s.pictures_host.as<LetterboxPicture>()[i];
+      LetterboxPicture& p = s.args.pictures[s.args.n++];
       p = LetterboxPicture();
       const auto planes = plane_shapes(image);
       for (std::size_t k = 0; k < 3; ++k) {
@@ -109,11 +125,11 @@ Result<void> CudaPreprocessor::run(std::span<const Image* const> pictures, engin
         if (rows == 0) continue;
         const Plane& plane = image.planes[k];
         if (image.space == MemorySpace::kDevice) {
-          p.planes[k] = plane.data, p.strides[k] = plane.stride_bytes;
+          p.planes[k] = plane.data, p.strides[k] = static_cast<std::int32_t>(plane.stride_bytes);
           continue;
         }
         p.planes[k] = reinterpret_cast<const std::uint8_t*>(s.staging.data() + at);
-        p.strides[k] = static_cast<std::int64_t>(row_bytes);
+        p.strides[k] = static_cast<std::int32_t>(row_bytes);
         if (image.space == MemorySpace::kPinned) {
           flush();
           check(cudaMemcpy2DAsync(s.staging.data() + at, row_bytes, plane.data,
@@ -146,20 +162,24 @@ Result<void> CudaPreprocessor::run(std::span<const Image* const> pictures, engin
       p.half = halves(p) ? 1 : 0;
       p.y_offset = f.y_offset, p.y = f.y, p.v_to_r = f.v_to_r, p.u_to_g = f.u_to_g, p.v_to_g = f.v_to_g,
       p.u_to_b = f.u_to_b;
+      if (measures) s.measured.push_back(g);
+      if (s.args.n < kMaxLetterboxPictures && i + 1 < pictures.size()) continue;
+      flush();
+      const std::size_t first = i + 1 - static_cast<std::size_t>(s.args.n);
+      s.args.out = static_cast<__half*>(out) + first * shape.width * shape.height * 4;
+      s.args.quality = measures ? s.totals.as<vision::QualityTotals>() + first : nullptr;
+      check(launch_letterbox(s.args, s.shape, cuda_stream), "letterbox");
+      ++s.stats.launches;
+      s.args.n = 0;
     }
-    flush();
-    check(cudaMemcpyAsync(s.pictures.data(), s.pictures_host.as<void>(), pictures.size() * sizeof(LetterboxPicture),
-                          cudaMemcpyHostToDevice, cuda_stream),
-          "frame upload");
-    LetterboxArgs args;
-    args.pictures = s.pictures.as<LetterboxPicture>(), args.out = static_cast<__half*>(out);
-    args.n = static_cast<int>(pictures.size()), args.width = shape.width, args.height = shape.height;
-    check(launch_letterbox(args, s.shape, cuda_stream), "letterbox");
+    if (measures)
+      check(cudaMemcpyAsync(s.totals_host.as<void>(), s.totals.data(), pictures.size() * sizeof(vision::QualityTotals),
+                            cudaMemcpyDeviceToHost, cuda_stream),
+            "quality sums");
   } catch (const DeviceError& error) {
     return fail(ErrorCode::kDevice, error.what());
   }
   s.stats.pictures += pictures.size();
-  ++s.stats.launches;
   return {};
 }
 

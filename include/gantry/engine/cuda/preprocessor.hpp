@@ -1,6 +1,7 @@
 #pragma once
-// Pictures from anywhere into the network's input on the card: uploads what lies in host memory, then letterboxes a
-// whole batch in one launch, bit for bit like vision::letterbox_reference (as FP16).
+// Pictures from anywhere into the network's input on the card: uploads what lies in host memory, then letterboxes up to
+// 64 pictures in one launch, bit for bit like vision::letterbox_reference (as FP16). On request the same pass measures
+// how usable each picture is.
 //
 // One preprocessor a lane; not thread-safe. It keeps pinned and device staging, which grow while larger pictures than
 // before arrive and then stay: no allocation once warm. Nothing is synchronised: pictures in pinned or device memory
@@ -15,6 +16,7 @@
 #include "gantry/core/image.hpp"
 #include "gantry/core/result.hpp"
 #include "gantry/engine/backend.hpp"
+#include "gantry/vision/letterbox_quality.hpp"
 
 namespace gantry::cuda {
 
@@ -28,6 +30,8 @@ struct PreprocessStats {
 
 class CudaPreprocessor {
  public:
+  enum class Measure { kNothing, kQuality };
+
   /// @throws DeviceError
   CudaPreprocessor(int device, int max_pictures);
   ~CudaPreprocessor();
@@ -39,7 +43,10 @@ class CudaPreprocessor {
   /// picture on another card; kDevice where the card fails.
   /// @pre shape.width is even
   [[nodiscard]] Result<void> run(std::span<const Image* const> pictures, engine::InputShape shape, void* out,
-                                 void* stream);
+                                 void* stream, Measure measure = Measure::kNothing);
+  /// Of one picture of the last run, which was asked for kQuality and has passed its stream.
+  /// @pre picture is one of that run's
+  [[nodiscard]] vision::LetterboxQuality quality(std::size_t picture) const;
   [[nodiscard]] PreprocessStats stats() const noexcept;
 
  private:

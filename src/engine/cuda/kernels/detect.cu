@@ -6,6 +6,7 @@ namespace gantry::cuda {
 namespace {
 
 constexpr int kDecodeThreads = 128, kDecodeLanes = 4, kNmsThreads = 512;
+constexpr int kMatrixPitch = kNmsThreads / 32 + 1;  // words; odd, so that a column lies in 32 banks
 
 /// Expected bin of one side's distribution: Σ b·softmax(logits)_b. Reads eight bins at a time where they lie so.
 __device__ float expected_distance(const half* logits, int bins) {
@@ -237,18 +238,23 @@ __global__ void __launch_bounds__(kNmsThreads) nms_kernel(const __grid_constant_
     const unsigned votes = __ballot_sync(0xffffffffU, !out);
     if (lane == 0) alive[warp] = votes;
     __syncthreads();
-    // matrix[j][w]: those of 32·w … that j suppresses and that come after it. A warp a row, a lane a column.
+    // matrix[j][w]: those of 32·w … that j suppresses and that come after it. A warp takes 32×32 of it at a time: a
+    // lane keeps its column's box and meets row after row.
     const int words = (round + 31) / 32;
-    for (int j = warp; j < round; j += kWords) {
-      if ((alive[j / 32] >> (j % 32) & 1U) == 0) continue;
-      const float4 box = boxes[start + j];
-      const int id = ids[start + j];
-      for (int w = j / 32; w < words; ++w) {
-        const int i = w * 32 + lane;
-        const bool rival = i > j && (alive[w] >> lane & 1U) != 0 && ids[start + i] == id &&
-                           overlaps(box, boxes[start + i], limits.iou);
+    for (int tile = warp; tile < words * (words + 1) / 2; tile += kWords) {
+      int w = 0, rows = tile;
+      while (rows > w) rows -= ++w;
+      const int i = w * 32 + lane;
+      const bool present = i < round && (alive[w] >> lane & 1U) != 0;
+      const float4 box = present ? boxes[start + i] : float4{0, 0, 0, 0};
+      const int id = present ? ids[start + i] : -1;
+#pragma unroll 4
+      for (int r = 0; r < 32; ++r) {
+        const int j = rows * 32 + r;
+        if (j >= round) break;
+        const bool rival = i > j && ids[start + j] == id && overlaps(boxes[start + j], box, limits.iou);
         const unsigned word = __ballot_sync(0xffffffffU, rival);
-        if (lane == 0) matrix[j * kWords + w] = word;
+        if (lane == 0) matrix[j * kMatrixPitch + w] = word;
       }
     }
     __syncthreads();
@@ -257,7 +263,9 @@ __global__ void __launch_bounds__(kNmsThreads) nms_kernel(const __grid_constant_
       int number = have;
       for (int w = 0; w < words && number < limit; ++w) {
         // First who of these 32 survives the others of them, from registers; then what those suppress behind.
-        const unsigned own = w * 32 + lane < round ? matrix[(w * 32 + lane) * kWords + w] : 0;
+        const unsigned* const row = matrix + (w * 32 + lane) * kMatrixPitch;
+        const bool in_round = w * 32 + lane < round;
+        const unsigned own = in_round ? row[w] : 0;
         unsigned word = __shfl_sync(0xffffffffU, left, w), chosen = 0;
         while (word != 0 && number < limit) {
           const int bit = __ffs(static_cast<int>(word)) - 1;
@@ -266,9 +274,12 @@ __global__ void __launch_bounds__(kNmsThreads) nms_kernel(const __grid_constant_
           chosen |= 1U << bit;
           word &= ~(__shfl_sync(0xffffffffU, own, bit) | ((2U << bit) - 1U));
         }
-        if (lane > w && lane < words)
-          for (; chosen != 0; chosen &= chosen - 1)
-            left &= ~matrix[(w * 32 + __ffs(static_cast<int>(chosen)) - 1) * kWords + lane];
+        const bool survives = in_round && (chosen >> lane & 1U) != 0;
+#pragma unroll 4
+        for (int behind = w + 1; behind < words; ++behind) {
+          const unsigned out_there = __reduce_or_sync(0xffffffffU, survives ? row[behind] : 0U);
+          if (lane == behind) left &= ~out_there;
+        }
       }
       if (lane == 0) kept_count = number;
     }
@@ -287,7 +298,7 @@ __global__ void __launch_bounds__(kNmsThreads) nms_kernel(const __grid_constant_
 }
 
 constexpr std::size_t kNmsShared =
-    kMaxCandidates * (8 + 8 + 16 + 4) + kMaxDetections * 4 + kNmsThreads * (kNmsThreads / 32) * 4;
+    kMaxCandidates * (8 + 8 + 16 + 4) + kMaxDetections * 4 + kNmsThreads * kMatrixPitch * 4;
 
 }  // namespace
 

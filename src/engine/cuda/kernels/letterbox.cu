@@ -6,7 +6,7 @@ namespace gantry::cuda {
 
 namespace {
 
-constexpr int kPadding = 114;  // Ultralytics' grey
+constexpr unsigned kPadding = vision::kPadding;
 
 struct Tap {
   int first, second, weight_first, weight_second;
@@ -84,102 +84,196 @@ __device__ __forceinline__ int down(int upper, int lower, const Tap& row) {
   return ((row.weight_first * (upper >> 4) >> 16) + (row.weight_second * (lower >> 4) >> 16) + 2) >> 2;
 }
 
-/// A pixel as two words of halves. value / 255 and value · (1 / 255) are the same half for every byte.
-__device__ __forceinline__ uint2 pack_pixel(int r, int g, int b) {
-  constexpr float kScale = 1.0F / 255.0F;
-  return make_uint2(pack_half2(static_cast<float>(r) * kScale, static_cast<float>(g) * kScale),
-                    pack_half2(static_cast<float>(b) * kScale, 0.0F));
+/// Two neighbouring pixels of the output: a channel a word, the left pixel's byte in its lower half.
+struct Pair {
+  unsigned r, g, b;
+};
+
+/// The upper halves of two words: what is left of both after a shift by 16.
+__device__ __forceinline__ unsigned upper_halves(int low, int high) {
+  return __byte_perm(static_cast<unsigned>(low), static_cast<unsigned>(high), 0x7632);
 }
 
-/// Four pixels of a picture at half its size: every tap weighs the same, so OpenCV's two roundings come to one mean of
-/// four, and the four share one chroma sample. Three reads of 8 bytes instead of some fifty of one.
-__device__ __forceinline__ void half_size(const LetterboxPicture& p, int inner_x, int inner_y, uint2 (&out)[4]) {
-  const std::uint8_t* const upper_row = p.planes[0] + 2 * inner_y * p.strides[0] + 2 * inner_x;
-  const uint2 upper = __ldg(reinterpret_cast<const uint2*>(upper_row));
-  const uint2 lower = __ldg(reinterpret_cast<const uint2*>(upper_row + p.strides[0]));
-  const uint2 uv = __ldg(reinterpret_cast<const uint2*>(p.planes[1] + inner_y * p.strides[1] + 2 * inner_x));
+/// Two pixels of a picture at half its size: every tap weighs the same, so OpenCV's two roundings come to one mean of
+/// four, and the four share one chroma sample. `upper` and `lower` are four source pixels of two rows, `uv` their two
+/// chroma samples. Both pixels go through every operation at once, 16 bits each; on 9.0 sum and clamp are one
+/// instruction.
+__device__ __forceinline__ Pair half_size(const LetterboxPicture& p, unsigned upper, unsigned lower, unsigned uv) {
+  constexpr unsigned kByte = 0x00ff00ffU, kWide = 0x7fff7fffU;
+  const auto byte = [](unsigned word, int i) { return static_cast<int>(word >> i * 8 & 0xff); };
+  const auto scaled = [](int sample, int black, int factor) { return 8 * (sample - black) * factor; };
+  const int u0 = byte(uv, 0), v0 = byte(uv, 1), u1 = byte(uv, 2), v1 = byte(uv, 3);
+  const unsigned red = upper_halves(scaled(v0, 128, p.v_to_r), scaled(v1, 128, p.v_to_r));
+  const unsigned blue = upper_halves(scaled(u0, 128, p.u_to_b), scaled(u1, 128, p.u_to_b));
+  const unsigned green = __viaddmin_s16x2(upper_halves(scaled(u0, 128, p.u_to_g), scaled(u1, 128, p.u_to_g)),
+                                          upper_halves(scaled(v0, 128, p.v_to_g), scaled(v1, 128, p.v_to_g)), kWide);
+  Pair sum{0x00020002U, 0x00020002U, 0x00020002U};
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const int shift = i % 2 * 16;
-    const unsigned above = (i < 2 ? upper.x : upper.y) >> shift, below = (i < 2 ? lower.x : lower.y) >> shift;
-    const unsigned chroma = (i < 2 ? uv.x : uv.y) >> shift;
-    const int u = 8 * (static_cast<int>(chroma & 0xff) - 128), v = 8 * (static_cast<int>(chroma >> 8 & 0xff) - 128);
-    const int red = v * p.v_to_r >> 16, green = (u * p.u_to_g >> 16) + (v * p.v_to_g >> 16), blue = u * p.u_to_b >> 16;
-    int r = 2, g = 2, b = 2;
-#pragma unroll
-    for (int tap = 0; tap < 4; ++tap) {
-      const int y = luma_part(p, (tap < 2 ? above : below) >> tap % 2 * 8 & 0xff);
-      r += to_byte(y + red), g += to_byte(y + green), b += to_byte(y + blue);
-    }
-    out[i] = pack_pixel(r >> 2, g >> 2, b >> 2);
+  for (int tap = 0; tap < 4; ++tap) {
+    const unsigned row = tap < 2 ? upper : lower;
+    const auto luma = [&](int i) { return (8 * byte(row, i) - p.y_offset) * p.y; };
+    const unsigned both = upper_halves(luma(tap % 2), luma(tap % 2 + 2));
+    sum.r += __viaddmin_s16x2_relu(both, red, kByte);
+    sum.g += __viaddmin_s16x2_relu(both, green, kByte);
+    sum.b += __viaddmin_s16x2_relu(both, blue, kByte);
   }
+  return {sum.r >> 2 & kByte, sum.g >> 2 & kByte, sum.b >> 2 & kByte};
 }
 
-/// What: letterbox: colour conversion, bilinear resize in OpenCV's fixed point, grey padding, u8 / 255 in FP16
+/// Two bytes as halves of byte / 255: 1024 + v is a half by its bits, v / 256 is exact, and
+/// v / 256 + v / 256 · (1 / 255) rounds to the same half as v / 255 for every byte.
+__device__ __forceinline__ std::uint32_t to_halves(unsigned bytes) {
+  const unsigned bits = bytes | 0x64006400U;
+  const __half2 v =
+      __hfma2(*reinterpret_cast<const __half2*>(&bits), __float2half2_rn(1.0F / 256.0F), __float2half2_rn(-4.0F));
+  const __half2 scaled = __hfma2(v, __float2half2_rn(1.0F / 255.0F), v);
+  return *reinterpret_cast<const std::uint32_t*>(&scaled);
+}
+
+__device__ __forceinline__ uint4 pack_pixels(const Pair& pixels) {
+  const std::uint32_t r = to_halves(pixels.r), g = to_halves(pixels.g), b = to_halves(pixels.b);
+  return make_uint4(__byte_perm(r, g, 0x5410), b & 0xffffU, __byte_perm(r, g, 0x7632), b >> 16);
+}
+
+/// A thread's part of the sums of vision::QualityTotals, row by row from the top.
+struct Tally {
+  unsigned pixels = 0, sum = 0, squares = 0, steps = 0, step_count = 0;
+  unsigned before = 0, before_inside = 0;  ///< the row above: brightness, and which of its two pixels count
+
+  /// `inside`: bit 0 for the left pixel, bit 1 for the right one.
+  __device__ __forceinline__ void add_row(const Pair& p, unsigned inside) {
+    const unsigned now = (77 * p.r + 150 * p.g + 29 * p.b) >> 8 & 0x00ff00ffU;
+    const unsigned left = now & 0xff, right = now >> 16, both = inside & before_inside;
+    if (inside & 1U) sum += left, squares += left * left, ++pixels;
+    if (inside & 2U) sum += right, squares += right * right, ++pixels;
+    if (inside == 3U) steps = __usad(left, right, steps), ++step_count;
+    if (both & 1U) steps = __usad(left, before & 0xff, steps), ++step_count;
+    if (both & 2U) steps = __usad(right, before >> 16, steps), ++step_count;
+    before = now, before_inside = inside;
+  }
+};
+
+constexpr int kThreads = 256, kRows = 4, kBlockColumns = 64, kBlockRows = kThreads / 32 * kRows;
+static_assert(kBlockColumns == vision::kQualityColumns && kBlockRows == vision::kQualityRows,
+              "a block judges one part of the picture");
+
+/// Adds a block's tallies to the picture's and judges whether its part is covered. Every thread of the block calls it.
+__device__ __forceinline__ void add_up(const Tally& tally, vision::QualityTotals& totals) {
+  __shared__ unsigned of_block[5];
+  const int thread = static_cast<int>(threadIdx.x);
+  if (thread < 5) of_block[thread] = 0;
+  __syncthreads();
+  const unsigned mine[5] = {tally.pixels, tally.sum, tally.squares, tally.steps, tally.step_count};
+#pragma unroll
+  for (int i = 0; i < 5; ++i) {
+    const unsigned of_warp = __reduce_add_sync(0xffffffffU, mine[i]);
+    if (thread % 32 == 0) atomicAdd(of_block + i, of_warp);
+  }
+  __syncthreads();
+  if (thread != 0 || of_block[0] == 0) return;
+  const auto add = [](std::uint64_t& total, unsigned value) {
+    atomicAdd(reinterpret_cast<unsigned long long*>(&total), static_cast<unsigned long long>(value));
+  };
+  add(totals.sum, of_block[1]), add(totals.squares, of_block[2]), add(totals.steps, of_block[3]);
+  if (vision::quality_covered(of_block[0], of_block[1], of_block[2], of_block[3], of_block[4]))
+    add(totals.covered, of_block[0]);
+}
+
+/// What: letterbox: colour conversion, bilinear resize in OpenCV's fixed point, grey padding, u8 / 255 in FP16; with
+///       `measured` also the sums of a quality score out of the pixels that pass through
 /// In:   u8 NV12, I420, BGR or RGB planes on the card, any size and stride a picture
-/// Out:  f16 [N,H,W,4], R, G, B and 0; every element written
-/// Launch: grid (W / 128, H / 8, N); 32×8 threads, four neighbouring pixels each; sm_80 and later
+/// Out:  f16 [N,H,W,4], R, G, B and 0; every element written. Sums of each picture
+/// Launch: grid (W / 64, H / 32, N); 32×8 threads, two neighbouring pixels of four rows each; sm_80 and later
 /// Bounds: any source size ≥ 1×1; no over-read
 /// Stream: ordered on `stream`; never synchronises or allocates
-/// Numerics: integers as vision::letterbox_reference, bit for bit; FP16 nearest of value / 255
-/// Roofline: bytes = source planes + 8·W·H an image: memory-bound at half size, else bound by four conversions a pixel
-/// Rejected: tables of taps in memory (a read a pixel; four rounded operations are cheaper); two pixels a thread with
-///           reads of single bytes for every picture (33 % of the copy rate at 720p)
-__global__ void __launch_bounds__(256, 4) letterbox_kernel(const __grid_constant__ LetterboxArgs a) {
-  __shared__ LetterboxPicture picture;
+/// Numerics: integers as vision::letterbox_reference, bit for bit; FP16 nearest of value / 255. Sums are integers, so
+///           their order does not matter
+/// Roofline: bytes = source planes + 8·W·H an image: memory-bound at half size, else bound by four conversions a pixel.
+///           A warp's store is 512 bytes in one piece; the twelve reads of a thread are under way together
+/// Rejected: tables of taps in memory (a read a pixel; four rounded operations are cheaper); reads of single bytes for
+///           every picture (33 % of the copy rate at 720p); four pixels a thread (two stores of half a sector each);
+///           descriptions in device memory (a copy and a wait of their own ahead of the kernel)
+template <bool measured>
+__global__ void __launch_bounds__(kThreads, 4) letterbox_kernel(const __grid_constant__ LetterboxArgs a) {
   const int thread = static_cast<int>(threadIdx.x), image = static_cast<int>(blockIdx.z);
   release_successors();
   wait_for_predecessors();
-  constexpr int kWords = sizeof(LetterboxPicture) / 4;
-  if (thread < kWords)
-    reinterpret_cast<std::uint32_t*>(&picture)[thread] =
-        reinterpret_cast<const std::uint32_t*>(a.pictures + image)[thread];
-  __syncthreads();
-  const int x0 = (static_cast<int>(blockIdx.x) * 32 + thread % 32) * 4;
-  const int y = static_cast<int>(blockIdx.y) * 8 + thread / 32;
-  if (x0 >= a.width || y >= a.height) return;
-  const LetterboxPicture& p = picture;
-  const int inner_y = y - p.top;
-  const bool row_inside = static_cast<unsigned>(inner_y) < static_cast<unsigned>(p.inner_height);
-  uint2 pixels[4];
+  const LetterboxPicture& p = a.pictures[image];
+  const int x = static_cast<int>(blockIdx.x) * kBlockColumns + thread % 32 * 2;
+  const int y0 = static_cast<int>(blockIdx.y) * kBlockRows + thread / 32 * kRows;
+  const int inner_x = x - p.left;
+  const bool left_inside = static_cast<unsigned>(inner_x) < static_cast<unsigned>(p.inner_width);
+  const bool right_inside = static_cast<unsigned>(inner_x + 1) < static_cast<unsigned>(p.inner_width);
+  const unsigned columns = x < a.width ? (left_inside ? 1U : 0U) | (right_inside ? 2U : 0U) : 0U;
+  const auto row_inside = [&](int i) {
+    return static_cast<unsigned>(y0 + i - p.top) < static_cast<unsigned>(p.inner_height);
+  };
+  const Pair grey{kPadding | kPadding << 16, kPadding | kPadding << 16, kPadding | kPadding << 16};
+  __half* const out = a.out + ((static_cast<long>(image) * a.height + y0) * a.width + x) * 4;
+  [[maybe_unused]] Tally tally;
+  const auto finish = [&](int i, const Pair& pixels) {
+    if (x < a.width && y0 + i < a.height)
+      *reinterpret_cast<uint4*>(out + static_cast<long>(i) * a.width * 4) = pack_pixels(pixels);
+    if constexpr (measured) tally.add_row(pixels, row_inside(i) ? columns : 0);
+  };
+  if (p.half != 0) {
+    // Both pixels lie inside or outside together.
+    unsigned upper[kRows] = {}, lower[kRows] = {}, uv[kRows] = {};
 #pragma unroll
-  for (uint2& pixel : pixels) pixel = pack_pixel(kPadding, kPadding, kPadding);
-  if (row_inside && p.half != 0) {
-    // Four pixels lie inside or outside together.
-    const int inner_x = x0 - p.left;
-    if (static_cast<unsigned>(inner_x) < static_cast<unsigned>(p.inner_width)) half_size(p, inner_x, inner_y, pixels);
-  } else if (row_inside) {
-    const Tap row = tap_of(inner_y, p.scale_y, p.height, false);
+    for (int i = 0; i < kRows; ++i) {
+      if (columns == 0 || !row_inside(i)) continue;
+      const int inner_y = y0 + i - p.top;
+      const std::uint8_t* const row = p.planes[0] + 2 * inner_y * p.strides[0] + 2 * inner_x;
+      upper[i] = __ldg(reinterpret_cast<const unsigned*>(row));
+      lower[i] = __ldg(reinterpret_cast<const unsigned*>(row + p.strides[0]));
+      uv[i] = __ldg(reinterpret_cast<const unsigned*>(p.planes[1] + inner_y * p.strides[1] + 2 * inner_x));
+    }
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const int inner_x = x0 + i - p.left;
-      if (static_cast<unsigned>(inner_x) >= static_cast<unsigned>(p.inner_width)) continue;
-      const Tap column = tap_of(inner_x, p.scale_x, p.width, true);
-      const Rgb upper = across(p, column, row.first), lower = across(p, column, row.second);
-      pixels[i] = pack_pixel(down(upper.r, lower.r, row), down(upper.g, lower.g, row), down(upper.b, lower.b, row));
+    for (int i = 0; i < kRows; ++i)
+      finish(i, columns != 0 && row_inside(i) ? half_size(p, upper[i], lower[i], uv[i]) : grey);
+  } else {
+    const Tap taps[2] = {tap_of(inner_x, p.scale_x, p.width, true), tap_of(inner_x + 1, p.scale_x, p.width, true)};
+#pragma unroll 1
+    for (int i = 0; i < kRows; ++i) {
+      Pair pixels = grey;
+      if (row_inside(i)) {
+        const Tap row = tap_of(y0 + i - p.top, p.scale_y, p.height, false);
+#pragma unroll
+        for (int side = 0; side < 2; ++side) {
+          if ((columns >> side & 1U) == 0) continue;
+          const Rgb upper = across(p, taps[side], row.first), lower = across(p, taps[side], row.second);
+          const auto put = [&](unsigned& pair, int value) {
+            pair = __byte_perm(pair, static_cast<unsigned>(value), side == 0 ? 0x3254 : 0x5410);
+          };
+          put(pixels.r, down(upper.r, lower.r, row));
+          put(pixels.g, down(upper.g, lower.g, row));
+          put(pixels.b, down(upper.b, lower.b, row));
+        }
+      }
+      finish(i, pixels);
     }
   }
-  __half* const out = a.out + ((static_cast<long>(image) * a.height + y) * a.width + x0) * 4;
-  *reinterpret_cast<uint4*>(out) = make_uint4(pixels[0].x, pixels[0].y, pixels[1].x, pixels[1].y);
-  if (x0 + 2 < a.width)  // the width is even
-    *reinterpret_cast<uint4*>(out + 8) = make_uint4(pixels[2].x, pixels[2].y, pixels[3].x, pixels[3].y);
+  if constexpr (measured) add_up(tally, a.quality[image]);
 }
 
 }  // namespace
 
 bool halves(const LetterboxPicture& p) noexcept {
   const auto aligned = [&](std::size_t plane) {
-    return reinterpret_cast<std::uintptr_t>(p.planes[plane]) % 8 == 0 && p.strides[plane] % 8 == 0;
+    return reinterpret_cast<std::uintptr_t>(p.planes[plane]) % 4 == 0 && p.strides[plane] % 4 == 0;
   };
   return p.format == static_cast<int>(PixelFormat::kNv12) && p.width == 2 * p.inner_width &&
-         p.height == 2 * p.inner_height && p.width % 8 == 0 && p.left % 4 == 0 && aligned(0) && aligned(1);
+         p.height == 2 * p.inner_height && p.width % 4 == 0 && p.left % 2 == 0 && aligned(0) && aligned(1);
 }
 
 cudaError_t launch_letterbox(const LetterboxArgs& args, const LaunchShape& shape, cudaStream_t stream) {
-  return launch_grid(letterbox_kernel, args,
-                     dim3(static_cast<unsigned>((args.width + 127) / 128), static_cast<unsigned>((args.height + 7) / 8),
-                          static_cast<unsigned>(args.n)),
-                     256, 0, shape, stream);
+  const auto blocks = [](int pixels, int of_block) {
+    return static_cast<unsigned>((pixels + of_block - 1) / of_block);
+  };
+  return launch_grid(
+      args.quality != nullptr ? letterbox_kernel<true> : letterbox_kernel<false>, args,
+      dim3(blocks(args.width, kBlockColumns), blocks(args.height, kBlockRows), static_cast<unsigned>(args.n)), kThreads,
+      0, shape, stream);
 }
 
 }  // namespace gantry::cuda
