@@ -217,7 +217,7 @@ bool detect_share(const std::string& model) {
   }
   const auto cells = static_cast<std::size_t>(kImages * args.anchors);
   const DeviceBuffer keys(cells * 8), boxes(cells * 16), ids(cells * 4), counts(kImages * 4),
-      limits(kImages * sizeof(DetectLimits)), masks(kImages * 3 * 4);
+      limits(kImages * sizeof(DetectLimits)), masks(kImages * 3 * 4), round(kImages * sizeof(NmsRound));
   const PinnedBuffer found(static_cast<std::size_t>(kImages) * kMaxDetections * sizeof(RawDetection)),
       found_counts(kImages * 4);
   const std::vector<DetectLimits> defaults(kImages, DetectLimits{0.25F, 0.7F, 300, 0});
@@ -226,6 +226,7 @@ bool detect_share(const std::string& model) {
   check(cudaMemset(counts.data(), 0, counts.bytes()), "memset");
   args.limits = limits.as<DetectLimits>(), args.class_masks = masks.as<std::uint32_t>();
   args.keys = keys.as<std::uint64_t>(), args.boxes = boxes.as<float4>(), args.ids = ids.as<std::int32_t>();
+  args.round = round.as<NmsRound>();
   args.counts = counts.as<std::int32_t>(), args.detections = found.as<RawDetection>();
   args.detection_counts = found_counts.as<std::int32_t>();
   check(cudaDeviceSynchronize(), "upload");
@@ -234,6 +235,7 @@ bool detect_share(const std::string& model) {
   LaunchShape shape;
   shape.multiprocessors = describe_device(0).multiprocessors;
   check(launch_decode(args, shape, stream.get()), "decode");
+  check(launch_rank(args, shape, stream.get()), "rank");
   check(launch_nms(args, shape, stream.get()), "nms");
   check(cudaStreamSynchronize(stream.get()), "decode and NMS");
   bool right = true;
@@ -261,6 +263,7 @@ bool detect_share(const std::string& model) {
   const double micros = time_graph([&] {
     LaunchShape chained = shape;
     chained.programmatic = true;
+    check(launch_rank(args, chained, stream.get()), "rank");
     check(launch_nms(args, chained, stream.get()), "nms");
   });
   char line[260];

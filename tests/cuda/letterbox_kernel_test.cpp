@@ -86,15 +86,15 @@ TEST_F(LetterboxKernel, MatchesTheReferenceBitForBit) {
 }
 
 TEST_F(LetterboxKernel, MeasuresQualityOutOfTheSamePass) {
-  const engine::InputShape shape{640, 384};
+  const engine::InputShape shape{128, 96};
   std::vector<Picture> pictures;
-  pictures.push_back(make_picture(1280, 720, PixelFormat::kNv12, 0, 1));
+  pictures.push_back(make_picture(256, 144, PixelFormat::kNv12, 0, 1));
   pictures.push_back(make_picture(333, 517, PixelFormat::kBgr24, 5, 2));
   // The left half of the third is nearly even: covered. The last one is even everywhere.
-  pictures.push_back(make_picture(1280, 720, PixelFormat::kNv12, 0, 3));
+  pictures.push_back(make_picture(256, 144, PixelFormat::kNv12, 0, 3));
   pictures.push_back(make_picture(640, 360, PixelFormat::kRgb24, 0, 4));
   for (std::size_t i = 0; i < pictures[2].bytes.size(); ++i)
-    if (i % 1280 < 640) pictures[2].bytes[i] = static_cast<std::uint8_t>(127 + i % 2);
+    if (i % 256 < 128) pictures[2].bytes[i] = static_cast<std::uint8_t>(127 + i % 2);
   std::fill(pictures[3].bytes.begin(), pictures[3].bytes.end(), std::uint8_t{60});
   std::vector<const Image*> images;
   for (int i = 0; i < kMaxLetterboxPictures + 5; ++i)  // more than one launch takes: the four again and again

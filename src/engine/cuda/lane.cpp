@@ -18,14 +18,14 @@ void Lane::reserve(const LaneSize& wanted) {
   // All that is new first, so that a full card leaves the lane as it was.
   const auto images = static_cast<std::size_t>(size.images), cells = images * static_cast<std::size_t>(size.anchors);
   const auto words = static_cast<std::size_t>(size.classes + 31) / 32;
-  DeviceBuffer arena, input, keys, boxes, ids, counts, limits, masks;
+  DeviceBuffer arena, input, keys, boxes, ids, round, counts, limits, masks;
   PinnedBuffer limits_host, masks_host, detections, detection_counts;
   if (size.arena_bytes != size_.arena_bytes) arena = DeviceBuffer(size.arena_bytes);
   if (size.input_bytes != size_.input_bytes) input = DeviceBuffer(size.input_bytes);
   if (rows) {
     keys = DeviceBuffer(cells * sizeof(std::uint64_t)), boxes = DeviceBuffer(cells * sizeof(float4));
     ids = DeviceBuffer(cells * sizeof(std::int32_t)), counts = DeviceBuffer(images * sizeof(std::int32_t));
-    limits = DeviceBuffer(images * sizeof(DetectLimits));
+    round = DeviceBuffer(images * sizeof(NmsRound)), limits = DeviceBuffer(images * sizeof(DetectLimits));
     masks = DeviceBuffer(images * words * sizeof(std::uint32_t));
     limits_host = PinnedBuffer(limits.bytes()), masks_host = PinnedBuffer(masks.bytes());
     detections = PinnedBuffer(images * kMaxDetections * sizeof(RawDetection));
@@ -37,7 +37,7 @@ void Lane::reserve(const LaneSize& wanted) {
   if (input.bytes() != 0) input_ = std::move(input);
   if (rows) {
     keys_ = std::move(keys), boxes_ = std::move(boxes), ids_ = std::move(ids), counts_ = std::move(counts);
-    limits_ = std::move(limits), masks_ = std::move(masks);
+    round_ = std::move(round), limits_ = std::move(limits), masks_ = std::move(masks);
     limits_host_ = std::move(limits_host), masks_host_ = std::move(masks_host);
     detections_ = std::move(detections), detection_counts_ = std::move(detection_counts);
   }
@@ -54,7 +54,8 @@ Binding Lane::binding(int batch) const {
   b.arena = arena_.data(), b.input = input_.as<__half>(), b.batch = batch;
   b.detect.limits = limits_.as<DetectLimits>(), b.detect.class_masks = masks_.as<std::uint32_t>();
   b.detect.keys = keys_.as<std::uint64_t>(), b.detect.boxes = boxes_.as<float4>();
-  b.detect.ids = ids_.as<std::int32_t>(), b.detect.counts = counts_.as<std::int32_t>();
+  b.detect.ids = ids_.as<std::int32_t>(), b.detect.round = round_.as<NmsRound>(),
+  b.detect.counts = counts_.as<std::int32_t>();
   b.detect.detections = detections_.as<RawDetection>();
   b.detect.detection_counts = detection_counts_.as<std::int32_t>();
   return b;

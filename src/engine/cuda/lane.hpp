@@ -57,7 +57,7 @@ class Lane {
 
  private:
   Stream stream_;
-  DeviceBuffer arena_, input_, keys_, boxes_, ids_, counts_, limits_, masks_;
+  DeviceBuffer arena_, input_, keys_, boxes_, ids_, round_, counts_, limits_, masks_;
   PinnedBuffer limits_host_, masks_host_, detections_, detection_counts_;
   LaneSize size_;
   std::size_t mask_words_ = 0;

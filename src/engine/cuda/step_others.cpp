@@ -102,7 +102,7 @@ bool StepBuilder::detect(int i) {
                     return launch(args, shape, stream);
                   }}}};
   };
-  add({i}, {{"", {step("decode", launch_decode), step("nms", launch_nms)}}});
+  add({i}, {{"", {step("decode", launch_decode), step("rank", launch_rank), step("nms", launch_nms)}}});
   return true;
 }
 

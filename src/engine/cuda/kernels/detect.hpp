@@ -12,6 +12,8 @@ namespace gantry::cuda {
 inline constexpr int kMaxLevels = 4;
 /// NMS looks at this many candidates of an image, the best by score.
 inline constexpr int kMaxCandidates = 4096;
+/// Of these, so many at a time.
+inline constexpr int kNmsRound = 512;
 /// Most detections of an image that leave the card.
 inline constexpr int kMaxDetections = 1024;
 
@@ -37,6 +39,14 @@ struct DetectLevel {
   int first_anchor = 0;
 };
 
+/// One image's first round: the best candidates by rank, and which earlier ones suppress each.
+struct NmsRound {
+  float4 boxes[kNmsRound];
+  std::uint64_t keys[kNmsRound];  ///< as DetectArgs::keys, zero behind the last
+  std::int32_t ids[kNmsRound];
+  std::uint32_t rivals[kNmsRound / 32][kNmsRound];  ///< [word][rank]; bit b of word w: rank 32·w + b
+};
+
 struct DetectArgs {
   DetectLevel levels[kMaxLevels];
   int level_count = 0, anchors = 0, n = 0, classes = 0, bins = 16;
@@ -46,14 +56,16 @@ struct DetectArgs {
   std::uint64_t* keys = nullptr;   ///< [N][anchors]
   float4* boxes = nullptr;         ///< [N][anchors], 16-byte aligned
   std::int32_t* ids = nullptr;     ///< [N][anchors]
+  NmsRound* round = nullptr;       ///< [N]
   std::int32_t* counts = nullptr;  ///< [N]; zero before the first run, left at zero by every run
   // Results; device or mapped pinned memory.
   RawDetection* detections = nullptr;        ///< [N][kMaxDetections], falling by confidence
   std::int32_t* detection_counts = nullptr;  ///< [N]
 };
 
-/// Two kernels: decode, then NMS. Asynchronous on `stream`.
+/// Three kernels, one behind the other: decode; the first round's order and rivals; NMS. Asynchronous on `stream`.
 cudaError_t launch_decode(const DetectArgs& args, const LaunchShape& shape, cudaStream_t stream);
+cudaError_t launch_rank(const DetectArgs& args, const LaunchShape& shape, cudaStream_t stream);
 cudaError_t launch_nms(const DetectArgs& args, const LaunchShape& shape, cudaStream_t stream);
 
 }  // namespace gantry::cuda
