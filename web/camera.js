@@ -25,6 +25,8 @@ export function showCamera(main, id) {
   const bar = el('div', {class: 'bar'}, el('a', {class: 'back', href: '#wall', 'aria-label': 'All cameras'}, '←'), el('h1', {}, id), state, said);
   let showBoxes = true;
   let status = null;
+  let leaving = false;
+  let asked = Promise.resolve();
 
   async function act(action, done = '') {
     setText(error, '');
@@ -43,6 +45,19 @@ export function showCamera(main, id) {
       await api.patch(path, {enabled: status?.state === 'disabled'});
       await refresh();
     })}, 'Switch off');
+  /// Nothing is asked of the camera while it goes: the answer would be that there is none.
+  async function remove() {
+    if (!confirm(`Remove ${id}?`)) return;
+    leaving = true;
+    try {
+      await Promise.allSettled([asked, view.rest()]);
+      await api.remove(path);
+      location.hash = '#wall';
+    } catch (refused) {
+      leaving = false;
+      throw refused;
+    }
+  }
   const boost = () => act(() => api.post(`${path}/boost`, {priority: 'urgent', seconds: 60}), 'served as urgent for a minute');
   const edit = () => act(async () => editCamera(await api.get(path), refresh));
   const toggle = () => {
@@ -60,11 +75,7 @@ export function showCamera(main, id) {
         el('button', {id: 'boost', type: 'button', title: 'Served first (u)', onclick: boost}, 'Boost for 1 min'),
         enabled,
         el('button', {id: 'edit', type: 'button', title: 'Edit (e)', onclick: edit}, 'Edit'),
-        el('button', {id: 'remove', class: 'danger', type: 'button', onclick: () => act(async () => {
-          if (!confirm(`Remove ${id}?`)) return;
-          await api.remove(path);
-          location.hash = '#wall';
-        })}, 'Remove'));
+        el('button', {id: 'remove', class: 'danger', type: 'button', onclick: () => act(remove)}, 'Remove'));
   }
   bar.append(tools);
   main.append(bar, error, reason, el('div', {class: 'two'},
@@ -118,8 +129,10 @@ export function showCamera(main, id) {
   }
 
   api.get(path).then((camera) => { priority.value = camera.priority; }, () => {});
-  const unlisten = boxes.onDetections((camera) => { if (camera === id) view.changed(); });
-  const stop = every(1000, refresh);
+  const unlisten = boxes.onDetections((camera) => { if (camera === id && !leaving) view.changed(); });
+  const stop = every(1000, async () => {
+    if (!leaving) await (asked = refresh());
+  });
 
   async function neighbour(step) {
     const {cameras} = await api.get('/api/v1/cameras');

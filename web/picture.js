@@ -18,6 +18,7 @@ export function picture(id, least) {
   let timer = 0;
   let ended = false;
   let held = null;
+  let running = Promise.resolve();
 
   const paint = () => boxes.draw(canvas, shown ? result : null);
 
@@ -28,7 +29,7 @@ export function picture(id, least) {
     asked = performance.now();
     try {
       const answer = await fetch(`${api.camera(id)}/snapshot.jpg`, {credentials: 'same-origin', cache: 'no-store'});
-      if (answer.ok && !ended) {
+      if (answer.status === 200 && !ended) {  // 204: the camera has none yet
         const seq = Number(answer.headers.get('X-Frame-Seq'));
         const url = URL.createObjectURL(await answer.blob());
         const before = held;
@@ -52,7 +53,7 @@ export function picture(id, least) {
       again = true;
       return;
     }
-    timer = setTimeout(ask, Math.max(0, asked + least - performance.now()));
+    timer = setTimeout(() => { running = ask(); }, Math.max(0, asked + least - performance.now()));
   }
 
   const watch = new IntersectionObserver((entries) => {
@@ -68,6 +69,13 @@ export function picture(id, least) {
     changed() {
       there = true;
       askSoon();
+    },
+    /// Asks for nothing until it is told of a picture; resolves when no request is under way.
+    rest() {
+      there = again = false;
+      clearTimeout(timer);
+      timer = 0;
+      return running;
     },
     /// Whether one is shown.
     filled: () => held !== null,

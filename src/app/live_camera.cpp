@@ -194,8 +194,8 @@ void LiveCamera::publish(scheduler::FrameEnd& end, const ResultHub& hub) {
   result.latency.queue =
       std::max(Duration{}, result.latency.total - times.preprocess - times.inference - times.postprocess);
   books_->latency.add(result.latency);
+  keep_newest(end, result);  // first: who hears of the result may ask for its picture
   hub.publish(result);
-  keep_newest(end, result);
 }
 
 /// A picture on a card is brought here only while somebody watches: its surface is soon needed again.

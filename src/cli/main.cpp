@@ -1,11 +1,13 @@
 #include <cstdio>
 #include <exception>
 
+#include "cli/allocator.hpp"
 #include "cli/commands.hpp"
 #include "gantry/core/errors.hpp"
 
 int main(int argc, char** argv) {
   using namespace gantry;
+  cli::settle_allocator();
   int exit_code = cli::kOk;
   CLI::App app{"Gantry: deadline-aware video analytics for hundreds of traffic cameras", "gantry"};
   app.set_version_flag("--version", GANTRY_VERSION);

@@ -33,9 +33,9 @@ class Dispatcher::Impl final : public DispatchCore::Client {
     std::map<engine::InputShape, std::vector<LatencyPoint>> by_shape;
     for (const engine::Profile& profile : backend.profiles())
       by_shape[profile.shape].push_back({profile.batch, profile.mean, profile.p99});
-    for (const auto& [shape, points] : by_shape) {
-      const ShapeId id = shape_id(model, shape);
-      core_->with_policy([&](Policy& policy, TimePoint now) { policy.set_profile(device, id, points, now); });
+    for (const auto& entry : by_shape) {
+      const ShapeId id = shape_id(model, entry.first);
+      core_->with_policy([&](Policy& policy, TimePoint now) { policy.set_profile(device, id, entry.second, now); });
     }
   }
 

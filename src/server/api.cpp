@@ -192,6 +192,10 @@ void Api::Impl::add_looks(Router& router) {
                             : problem(503, "Service Unavailable", picture.error().message));
       }
       Response response;
+      if (!picture->jpeg) {  // not yet: no fault of who asks
+        response.status = 204;
+        return respond(std::move(response));
+      }
       response.content_type = "image/jpeg";
       response.headers.emplace_back("X-Frame-Seq", std::to_string(picture->seq));
       response.shared_body = picture->jpeg;

@@ -79,7 +79,7 @@ Picture PictureBook::current(const Key& key) {
 
 void PictureBook::newest(const std::string& camera, bool boxes, const Done& done) {
   const auto snapshot = system_.snapshot(camera);
-  if (!snapshot) return done(fail(ErrorCode::kNotFound, "camera " + camera + " has no picture yet"));
+  if (!snapshot) return done(nothing_of(camera));
   Picture ready;
   {
     const std::lock_guard lock{mutex_};
@@ -146,9 +146,14 @@ void PictureBook::make(const Key& key) {
   for (const auto& live : watchers) live->look();
 }
 
+Result<Picture> PictureBook::nothing_of(const std::string& camera) const {
+  if (!system_.config().cameras.contains(camera)) return fail(ErrorCode::kNotFound, "there is no camera " + camera);
+  return Picture{};
+}
+
 Result<Picture> PictureBook::encode(const Key& key) {
   const auto snapshot = system_.snapshot(key.first);
-  if (!snapshot) return fail(ErrorCode::kNotFound, "camera " + key.first + " has no picture yet");
+  if (!snapshot) return nothing_of(key.first);
   if (snapshot->image.space == MemorySpace::kDevice)
     return fail(ErrorCode::kUnsupported, "the pictures of camera " + key.first + " stay on its GPU");
   const Image image = key.second ? painter_.paint(snapshot->image, snapshot->result.detections) : snapshot->image;

@@ -33,6 +33,7 @@ class PictureBook : public std::enable_shared_from_this<PictureBook> {
   /// Nothing touches the system after this.
   void close();
 
+  /// A camera that has no picture yet, or none any more, has one without a JPEG; only an unknown one is kNotFound.
   void newest(const std::string& camera, bool boxes, const Done& done);
   /// Multipart stream of pictures, newest wins; ends when the camera goes. Pictures come at most 12 times a second.
   [[nodiscard]] std::shared_ptr<Stream> live(const std::string& camera, bool boxes);
@@ -56,6 +57,7 @@ class PictureBook : public std::enable_shared_from_this<PictureBook> {
   void make_soon(const Key& key, Entry& entry);  // with mutex_ held
   void make(const Key& key);                     // on the worker
   [[nodiscard]] Result<Picture> encode(const Key& key);
+  [[nodiscard]] Result<Picture> nothing_of(const std::string& camera) const;
   [[nodiscard]] Picture current(const Key& key);
 
   const app::System& system_;

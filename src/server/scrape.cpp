@@ -67,6 +67,15 @@ void add_cameras(Exposition& out, const app::System& system, const ScrapeContext
   }
 }
 
+void add_pictures(Exposition& out, const FrameCounts& pictures) {
+  out.set(Metric::kPicturesReceived, {}, number(pictures.received));
+  for (int i = 0; i < kOutcomeCount; ++i) {
+    const auto outcome = static_cast<Outcome>(i);
+    out.set(Metric::kPictures, {to_string(outcome)}, number(pictures[outcome]));
+  }
+  out.set(Metric::kPicturesInFlight, {}, number(pictures.in_flight));
+}
+
 void add_scheduling(Exposition& out, const scheduler::DispatcherMetrics& dispatcher, const ScrapeContext& context) {
   std::vector<const scheduler::Histogram*> all_latencies;
   for (const Priority priority : kAllPriorities) {
@@ -180,6 +189,7 @@ std::string scrape(const app::System& system, const ScrapeContext& context) {
   Exposition out;
   const auto dispatcher = system.scheduler_metrics();
   add_cameras(out, system, context);
+  add_pictures(out, system.pictures());
   add_scheduling(out, dispatcher, context);
   add_devices(out, dispatcher, system.scheduler_report(), context);
   out.set(Metric::kBatchEfficiency, {}, batch_efficiency(system, dispatcher));

@@ -296,6 +296,21 @@ TEST_F(SystemTest, TheSnapshotIsTheNewestResultWithItsPicture) {
   EXPECT_FALSE(system->snapshot("b"));
 }
 
+TEST_F(SystemTest, WhoHearsOfAResultCanHaveItsPicture) {
+  make({{"a", "paced://100"}});
+  std::atomic<int> heard{0};
+  std::atomic<int> without{0};
+  const auto subscription = system->subscribe([&](const sinks::FrameResult& result) {
+    const auto snapshot = system->snapshot("a");
+    if (!snapshot || snapshot->result.seq < result.seq) ++without;
+    ++heard;
+  });
+  system->start();
+  EXPECT_TRUE(eventually([&] { return heard >= 20; }));
+  system->stop();
+  EXPECT_EQ(without, 0);
+}
+
 /// A decoder whose pictures lie on a card: the host gets them by download() alone.
 class CardDecoder final : public media::Decoder {
  public:

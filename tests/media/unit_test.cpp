@@ -1,11 +1,14 @@
 // The room's small parts, without files, network or FFmpeg programs.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <memory>
 #include <set>
 
 #include "gantry/core/expects.hpp"
 #include "gantry/media/backoff.hpp"
+#include "gantry/media/pools.hpp"
 #include "gantry/media/rate_limiter.hpp"
 #include "gantry/media/url.hpp"
 #include "media/orient.hpp"
@@ -176,6 +179,40 @@ TEST(PicturePool, ReusesItsPicturesAndSurvivesItself) {
     last = again.owner;
   }
   last.reset();  // the sanitizers would complain if the pool had taken the memory with it
+}
+
+TEST(PicturePool, TheReadingCountsWhatAllPoolsHaveLent) {
+  // Of a size that no other test borrows, because the reading is of the whole process.
+  const auto reading = [](int width, int height) {
+    const auto all = picture_pools();
+    EXPECT_EQ(all.name, "pictures");
+    const auto found = std::find_if(all.classes.begin(), all.classes.end(), [&](const auto& one) {
+      return one.block_bytes == static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * 3;
+    });
+    return found == all.classes.end() ? memory::SizeClassStats{} : *found;
+  };
+  auto one = std::make_unique<PicturePool>();
+  PicturePool other;
+  EXPECT_EQ(reading(48, 36).leases, 0U) << "a pool that has lent nothing has no size yet";
+  PictureLoan first = one->borrow(AV_PIX_FMT_BGR24, 48, 36);
+  PictureLoan second = one->borrow(AV_PIX_FMT_BGR24, 48, 36);
+  const PictureLoan third = other.borrow(AV_PIX_FMT_BGR24, 48, 36);
+  EXPECT_EQ(reading(48, 36).in_use, 3U);
+  EXPECT_EQ(reading(48, 36).blocks, 3U);
+  EXPECT_EQ(reading(48, 36).high_water, 3U) << "two of one pool, one of the other";
+  second = {};
+  EXPECT_EQ(reading(48, 36).in_use, 2U);
+  EXPECT_EQ(reading(48, 36).blocks, 3U) << "what came back is kept";
+  EXPECT_EQ(reading(48, 36).high_water, 3U);
+  second = one->borrow(AV_PIX_FMT_BGR24, 48, 36);
+  EXPECT_EQ(reading(48, 36).blocks, 3U) << "and lent again";
+  EXPECT_EQ(reading(48, 36).leases, 4U);
+  one.reset();
+  EXPECT_EQ(reading(48, 36).in_use, 3U) << "loans outlive their pool";
+  first = second = {};
+  EXPECT_EQ(reading(48, 36).in_use, 1U) << "a pool goes with its last loan";
+  EXPECT_FALSE(other.borrow(AV_PIX_FMT_BGR24, 1'000'000, 1'000'000));
+  EXPECT_EQ(reading(48, 36).exhausted, 1U);
 }
 
 TEST(Exif, DamagedBlocksMeanUpright) {

@@ -65,6 +65,11 @@ TEST_F(InferenceTest, EachPictureOfABatchGetsItsOwnBoxes) {
   EXPECT_EQ(out["outputs"][1]["data"], Json({7, 0, 8, 1, 8, 0, 9, 1, 9, 0, 10, 1}));
   EXPECT_EQ(out["outputs"][3]["data"], Json({1, 1, 1}));
   EXPECT_EQ(books()["published"], 3);
+  const auto metrics = get("/metrics").body;
+  EXPECT_THAT(metrics, HasSubstr("\ngantry_pictures_received_total 3\n"));
+  EXPECT_THAT(metrics, HasSubstr("\ngantry_pictures_total{outcome=\"published\"} 3\n"));
+  EXPECT_THAT(metrics, HasSubstr("\ngantry_pictures_total{outcome=\"expired\"} 0\n"));
+  EXPECT_THAT(metrics, HasSubstr("\ngantry_pictures_in_flight 0\n"));
 }
 
 TEST_F(InferenceTest, OutputsComeAsBinaryWhereAskedFor) {

@@ -5,25 +5,66 @@ import os
 import pathlib
 import re
 import signal
+import ssl
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PACKAGES = ROOT / ".deps" / "python"  # what tools/setup puts there
+MODEL = "model: {path: gantry-traffic-n}\n"  # the bundled one
+SKIPPED = 77
+
+
+def packages(*names):
+    """Makes packages of tools/setup importable, or ends this test with a word why not."""
+    sys.path.insert(0, str(PACKAGES))
+    for name in names:
+        try:
+            __import__(name)
+        except ImportError as error:
+            print(f"skipped: {error}; `tools/setup test` installs it into {PACKAGES}")
+            sys.exit(SKIPPED)
+
 
 class Server:
-    """config: the YAML without its server section, which is written here."""
+    """with Server(gantry, config) as server: …, or start(), kill() and stop() by hand.
 
-    def __init__(self, gantry, folder, config, allow_sources=(), log_results=False):
-        self.folder = pathlib.Path(folder)
-        self.gantry = gantry
+    config: the YAML without its server, results and log sections, which are written here.
+    folder: where its files lie; without one it has a temporary one of its own.
+    roles: tokens that are made before the first start, by the name of their role; without any the first start makes
+    the first admin's. What is asked is asked with the last of them, the mightiest.
+    """
+
+    def __init__(self, gantry, config, folder=None, roles=(), allow_sources=(), tls=False, env=None):
+        self._own = tempfile.TemporaryDirectory() if folder is None else None
+        self.folder = pathlib.Path(folder or self._own.name)
+        self.gantry, self.tls, self.env = gantry, tls, env
         self.file = self.folder / "gantry.yaml"
         self.state = self.folder / "cameras.json"
+        tls_keys = ""
+        self.trust = None
+        if tls:
+            self.run("cert", "self-signed", "--name", "127.0.0.1", "--out", self.folder / "cert.pem", "--key",
+                     self.folder / "key.pem")
+            self.trust = ssl.create_default_context(cafile=str(self.folder / "cert.pem"))
+            tls_keys = f" tls: {{certificate: {self.folder}/cert.pem, key: {self.folder}/key.pem}},"
         self.head = (f"server: {{enabled: true, port: 0, tokens: {self.folder}/tokens.json, state_file: {self.state},"
-                     f" allow_sources: {json.dumps(list(allow_sources))}}}\n"
-                     + ("" if log_results else "results: {jsonl: ''}\n") + "log: {status_interval_s: 0}\n")
+                     f"{tls_keys} allow_sources: {json.dumps(list(allow_sources))}}}\n"
+                     "results: {jsonl: ''}\nlog: {status_interval_s: 0}\n")
         self.write(config)
-        self.token = None
+        self.tokens = {role: self.make_token(role) for role in roles}
+        self.token = list(self.tokens.values())[-1] if roles else None
         self.process = None
+
+    def run(self, *args):
+        return subprocess.run([self.gantry, *map(str, args)], check=True, capture_output=True, text=True).stdout
+
+    def make_token(self, role, *more):
+        out = self.run("token", "create", "--file", self.folder / "tokens.json", "--name", role, "--role", role, *more)
+        return re.search(r"gantry_\S+", out)[0]
 
     def write(self, config):
         """As editors and configuration tools do it: written beside and renamed over."""
@@ -33,15 +74,29 @@ class Server:
 
     def start(self):
         self.lines = []
-        self.process = subprocess.Popen([self.gantry, "serve", "-c", str(self.file)], stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([self.gantry, "serve", "-c", str(self.file)], stderr=subprocess.PIPE, text=True,
+                                        env={**os.environ, **(self.env or {})})
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
-        self.url = self.wait_line(r"listening on (http://\S+)")[1]
+        self.url = self.wait_line(r"listening on (https?://\S+)")[1]
         self.port = int(self.url.rsplit(":", 1)[1])
         if self.token is None:
             self.token = self.wait_line(r"^(gantry_\S+)$")[1]
-        self.until("ready", lambda: self.get("/health/ready", check=False)[0] == 200)
+        self.until("ready", lambda: self.get("/health/ready", check=False)[0] == 200, 120)
         return self
+
+    __enter__ = start
+
+    def __exit__(self, *failure):
+        try:
+            status = self.stop()
+        finally:
+            if self._own:
+                self._own.cleanup()
+        if failure[0] is not None:
+            print("".join(self.lines[-40:]))
+        else:
+            assert status == 0, f"gantry ended with {status}: " + "".join(self.lines[-20:])
 
     def _read(self):
         for line in self.process.stderr:
@@ -50,7 +105,7 @@ class Server:
     def log(self):
         return "".join(self.lines)
 
-    def wait_line(self, pattern, seconds=60):
+    def wait_line(self, pattern, seconds=120):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             for line in list(self.lines):
@@ -72,14 +127,18 @@ class Server:
         return value
 
     def connect(self):
+        if self.tls:
+            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=self.trust)
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
     def ask(self, method, path, body=None, check=True, connection=None, token=None):
-        """@return status and body, JSON where it is some. With `check` anything but 2xx is an AssertionError."""
+        """@param body bytes as they are, anything else as JSON @param token one, a role of `tokens`, or "" for none
+        @return status and body, JSON where it is some. With `check` anything but 2xx is an AssertionError."""
         own = connection is None
         connection = connection or self.connect()
-        headers = {"Authorization": f"Bearer {token or self.token}"}
-        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        token = self.token if token is None else self.tokens.get(token, token)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        connection.request(method, path, body if body is None or isinstance(body, bytes) else json.dumps(body), headers)
         response = connection.getresponse()
         text = response.read()
         if own:
@@ -92,8 +151,11 @@ class Server:
     def get(self, path, check=True):
         return self.ask("GET", path, check=check)
 
+    def json(self, path):
+        return self.get(path)[1]
+
     def cameras(self):
-        return {camera["id"]: camera for camera in self.get("/api/v1/cameras")[1]["cameras"]}
+        return {camera["id"]: camera for camera in self.json("/api/v1/cameras")["cameras"]}
 
     def metrics(self):
         """{'name{label="value"}': value} of a scrape."""

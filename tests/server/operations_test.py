@@ -5,10 +5,9 @@ operations_test.py GANTRY
 """
 import base64
 import sys
-import tempfile
 import time
 
-from live_server import Server
+from live_server import MODEL, Server
 
 
 def probe(server):
@@ -42,7 +41,7 @@ def reload(server):
     def ask():
         return server.ask("POST", "/api/v1/config/reload", check=False)
 
-    head = "reload: {watch: false}\nmodel: {path: gantry-traffic-n}\ncameras:\n"
+    head = "reload: {watch: false}\n" + MODEL + "cameras:\n"
     one = "  one: {source: 'scene://junction', enabled: false}\n"
     server.write(head + one + "  two: {source: 'scene://junction?fps=1&size=320x192&pace=live'}\n")
     status, changes = ask()
@@ -70,15 +69,10 @@ def load(server):
 
 
 def main():
-    with tempfile.TemporaryDirectory() as folder:
-        server = Server(sys.argv[1], folder, "reload: {watch: false}\nmodel: {path: gantry-traffic-n}\ncameras: {}\n").start()
-        try:
-            probe(server)
-            reload(server)
-            load(server)
-        finally:
-            status = server.stop()
-        assert status == 0, server.log()
+    with Server(sys.argv[1], "reload: {watch: false}\n" + MODEL + "cameras: {}\n") as server:
+        probe(server)
+        reload(server)
+        load(server)
 
 
 if __name__ == "__main__":

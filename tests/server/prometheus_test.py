@@ -12,12 +12,11 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.parse
 import urllib.request
 
-from live_server import Server
+from live_server import MODEL, SKIPPED, Server
 
 ONLY_ON_GPUS = {"gantry_device_memory_used_bytes", "gantry_device_memory_total_bytes"}
 
@@ -119,24 +118,20 @@ def main():
     gantry, root, video = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3]
     if not shutil.which("prometheus") or not shutil.which("promtool"):
         print("skipped: prometheus is not installed")
-        return 77
+        return SKIPPED
     if not os.path.exists(video):
         print(f"skipped: there is no {video}; set GANTRY_TEST_DATA")
-        return 77
-    with tempfile.TemporaryDirectory() as folder:
-        server = Server(gantry, folder, "model: {path: gantry-traffic-n}\ndefaults: {loop: true, fps: 2, deadline_ms: 5000}\ncameras:\n"
-                        f"  yard: {{source: '{video}'}}\n  junction: {{source: 'scene://junction?fps=2&size=320x192&pace=live', priority: urgent}}\n").start()
+        return SKIPPED
+    config = (MODEL + "defaults: {loop: true, fps: 2, deadline_ms: 5000}\ncameras:\n"
+              f"  yard: {{source: '{video}'}}\n  junction: {{source: 'scene://junction?fps=2&size=320x192&pace=live', priority: urgent}}\n")
+    with Server(gantry, config) as server:
+        server.until("results", lambda: all(c["status"]["frames"]["published"] > 0 for c in server.cameras().values()))
+        check_text(server.get("/metrics")[1])
+        prometheus = Prometheus(server.folder, server, root)
         try:
-            server.until("results", lambda: all(c["status"]["frames"]["published"] > 0 for c in server.cameras().values()))
-            check_text(server.get("/metrics")[1])
-            prometheus = Prometheus(folder, server, root)
-            try:
-                watch(prometheus, server, root)
-            finally:
-                prometheus.stop()
+            watch(prometheus, server, root)
         finally:
-            status = server.stop()
-        assert status == 0, server.log()
+            prometheus.stop()
     return 0
 
 

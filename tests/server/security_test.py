@@ -4,7 +4,6 @@ its camera loses no frame.
 
 security_test.py GANTRY [IDLE CONNECTIONS]
 """
-import json
 import resource
 import shutil
 import socket
@@ -13,9 +12,10 @@ import subprocess
 import sys
 import time
 
-import running
+from live_server import MODEL, Server
 
-CAMERA = "north: {source: 'scene://suburb?fps=4', deadline_ms: 20000, fps: 0}"
+CONFIG = MODEL + "cameras: {north: {source: 'scene://suburb?fps=4', deadline_ms: 20000}}\n"
+ROLES = ("viewer", "operator", "admin")
 
 
 def camera(server):
@@ -48,8 +48,7 @@ def connect(server):
     plain = socket.create_connection(("127.0.0.1", server.port), timeout=30)
     if not server.tls:
         return plain
-    context = ssl.create_default_context(cafile=str(server.folder / "cert.pem"))
-    return context.wrap_socket(plain, server_hostname="127.0.0.1")
+    return server.trust.wrap_socket(plain, server_hostname="127.0.0.1")
 
 
 def raw(server, text):
@@ -73,21 +72,21 @@ def check_credentials(server):
     paths = ("/metrics", "/api/v1/cameras", "/api/v1/cameras/north", "/api/v1/cameras/north/stats",
              "/api/v1/cameras/north/snapshot.jpg", "/api/v1/system", "/api/v1/session", "/v2", "/v2/models/x")
     for path in paths:
-        assert server.ask("GET", path, None)[0] == 401, path
-    assert server.ask("GET", "/api/v1/system", wrong)[0] == 401
+        assert server.ask("GET", path, check=False, token="")[0] == 401, path
+    assert server.ask("GET", "/api/v1/system", check=False, token=wrong)[0] == 401
     for role, method, path in (("viewer", "PUT", "/api/v1/cameras/x"), ("viewer", "DELETE", "/api/v1/cameras/north"),
                                ("viewer", "PATCH", "/api/v1/cameras/north"),
                                ("viewer", "POST", "/api/v1/cameras/north/boost"),
                                ("viewer", "POST", "/api/v1/devices/cpu/drain"),
                                ("viewer", "POST", "/v2/models/gantry-traffic-n/infer")):
-        assert server.ask(method, path, role, b"{}")[0] == 403, (method, path)
-    short = server.token("viewer", "--expires", "1s")
+        assert server.ask(method, path, b"{}", check=False, token=role)[0] == 403, (method, path)
+    short = server.make_token("viewer", "--expires", "1s")
     end = time.monotonic() + 20
     while True:  # the server looks at the file once a second
-        status, body = server.ask("GET", "/api/v1/system", short)
-        if status == 401 and b"expired" in body:
+        status, answer = server.ask("GET", "/api/v1/system", check=False, token=short)
+        if status == 401 and "expired" in answer["detail"]:
             return
-        assert time.monotonic() < end, (status, body)
+        assert time.monotonic() < end, (status, answer)
         time.sleep(0.2)
 
 
@@ -137,9 +136,9 @@ def check_sources(server):
                    "http://169.254.169.254/latest/meta-data", "http://localhost:8080/", "rtsp://[fe80::1]/x",
                    "subfile,,start,0,end,9,,:/etc/passwd", "udp://127.0.0.1:1", "gopher://192.0.2.1/",
                    "http://192.0.2.1\\@127.0.0.1/", "data:text/plain,x"):
-        status, text = server.ask("PUT", "/api/v1/cameras/evil", "operator", json.dumps({"source": source}).encode())
-        assert status == 422 and b"source: " in text, (source, status, text)
-    assert "evil" not in server.json("/api/v1/cameras")
+        status, answer = server.ask("PUT", "/api/v1/cameras/evil", {"source": source}, check=False, token="operator")
+        assert status == 422 and "source: " in answer["detail"], (source, status, answer)
+    assert "evil" not in server.cameras()
 
 
 def check_slow(server):
@@ -151,7 +150,7 @@ def check_slow(server):
     seen = {}
     while len(seen) < len(crowd):
         assert time.monotonic() - begin < 40, f"{len(crowd) - len(seen)} slow requests are still open"
-        assert server.ask("GET", "/health/live", None)[0] == 200
+        assert server.ask("GET", "/health/live", check=False, token="")[0] == 200
         for peer in crowd:
             if peer in seen:
                 continue
@@ -187,7 +186,7 @@ def check_idle(server, count):
         if i % 500 == 499:
             time.sleep(1.1)  # whoever idles for a second makes room
             begin = time.monotonic()
-            assert server.ask("GET", "/health/live", None)[0] == 200, i
+            assert server.ask("GET", "/health/live", check=False, token="")[0] == 200, i
             slowest = max(slowest, time.monotonic() - begin)
     http = server.json("/api/v1/system")["http"]
     assert http["connections"] <= 1100, http
@@ -229,14 +228,14 @@ def wait_for_camera(server):
 
 def main():
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 2000
-    with running.Server(sys.argv[1], cameras=CAMERA) as server:
+    with Server(sys.argv[1], CONFIG, roles=ROLES) as server:
         wait_for_camera(server)
         for what, check in (("credentials", check_credentials), ("sizes", check_sizes),
                             ("smuggling", check_smuggling), ("paths", check_paths), ("sources", check_sources),
                             ("slow requests", check_slow), ("idle crowd", lambda s: check_idle(s, count))):
             with Watch(server, what):
                 check(server)
-    with running.Server(sys.argv[1], cameras=CAMERA, tls=True) as server:
+    with Server(sys.argv[1], CONFIG, roles=ROLES, tls=True) as server:
         wait_for_camera(server)
         for what, check in (("TLS downgrade", check_tls), ("sizes over TLS", check_sizes),
                             ("smuggling over TLS", check_smuggling)):

@@ -8,9 +8,9 @@ import sys
 import time
 import zlib
 
-import running
+from live_server import MODEL as BUNDLED, Server, packages
 
-running.packages("numpy", "tritonclient.http")
+packages("numpy", "tritonclient.http")
 import numpy as np  # noqa: E402
 import tritonclient.http as triton  # noqa: E402
 from tritonclient.utils import InferenceServerException  # noqa: E402
@@ -53,7 +53,7 @@ def refused(call, status, *words):
 
 def check(server):
     client = triton.InferenceServerClient(server.url.removeprefix("http://"))
-    bearer = {"Authorization": "Bearer " + server.tokens["operator"]}
+    bearer = {"Authorization": "Bearer " + server.token}
 
     def infer(inputs, model=MODEL, headers=bearer, **more):
         return client.infer(model, inputs, headers=dict(headers), **more)
@@ -131,7 +131,8 @@ def check(server):
 
 
 def main():
-    with running.Server(sys.argv[1], cameras="north: {source: 'scene://junction'}") as server:
+    config = BUNDLED + "defaults: {fps: 2, deadline_ms: 5000}\ncameras: {north: {source: 'scene://junction'}}\n"
+    with Server(sys.argv[1], config, roles=("operator",)) as server:
         check(server)
     print("ok")
     return 0

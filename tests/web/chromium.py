@@ -67,6 +67,5 @@ class Chromium:
         file.write_bytes(base64.b64decode(self.call("GET", "/screenshot")))
 
     def errors(self):
-        """What the console calls errors, but for the 404 of a snapshot that was asked for before the first picture."""
-        return [entry["message"] for entry in self.call("POST", "/se/log", {"type": "browser"})
-                if entry["level"] == "SEVERE" and not ("/snapshot.jpg" in entry["message"] and "404" in entry["message"])]
+        """What the console calls errors since the last time."""
+        return [entry["message"] for entry in self.call("POST", "/se/log", {"type": "browser"}) if entry["level"] == "SEVERE"]

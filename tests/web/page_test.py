@@ -9,12 +9,11 @@ import json
 import os
 import pathlib
 import sys
-import tempfile
 import time
 
 sys.path.append(str(pathlib.Path(__file__).parent.parent / "server"))
 from chromium import Chromium, missing  # noqa: E402
-from live_server import Server  # noqa: E402
+from live_server import SKIPPED, Server  # noqa: E402
 
 STREET = "document.querySelector('[data-camera=street]')"
 DRAWN = ("(c => c && c.width > 300 && c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0))"
@@ -146,20 +145,15 @@ def main():
     gantry, model, source = sys.argv[1:4]
     if missing():
         print("skipped: chromium and chromedriver are not installed")
-        return 77
+        return SKIPPED
     if not os.path.exists(model):
         print(f"skipped: there is no {model}; set GANTRY_TEST_DATA")
-        return 77
-    with tempfile.TemporaryDirectory() as folder:
-        shots = pathlib.Path(sys.argv[4] if len(sys.argv) > 4 else folder)
+        return SKIPPED
+    with Server(gantry, f"model: {{path: {model}}}\ndefaults: {{loop: true}}\n", allow_sources=[source]) as server:
+        shots = pathlib.Path(sys.argv[4] if len(sys.argv) > 4 else server.folder)
         shots.mkdir(parents=True, exist_ok=True)
-        server = Server(gantry, folder, f"model: {{path: {model}}}\ndefaults: {{loop: true}}\n", allow_sources=[source]).start()
-        try:
-            with Chromium(folder) as page:
-                visit(page, server, source, shots)
-        finally:
-            status = server.stop()
-        assert status == 0, f"gantry ended with {status}: {server.log()}"
+        with Chromium(server.folder) as page:
+            visit(page, server, source, shots)
     print("ok")
     return 0
 

@@ -73,7 +73,7 @@ using PictureAnswerFn = std::function<void(PictureAnswer&&)>;
 /// Listeners are called on a thread of the back end while the frame is being ended: be quick, never block or throw.
 using ResultFn = std::function<void(const sinks::FrameResult&)>;
 
-/// A frame on its way to the scheduler, on its camera's thread: be quick, never block or throw.
+/// A camera's frame on its way to the scheduler, on its camera's thread: be quick, never block or throw.
 using ArrivalFn = std::function<void(const Frame& frame, engine::InputShape input, TimePoint at)>;
 
 enum class Severity { kDebug, kInfo, kWarning, kError };
@@ -120,7 +120,8 @@ class System {
   System(const System&) = delete;
   System& operator=(const System&) = delete;
 
-  /// Calls `arrival` with every frame that reaches the scheduler. @pre before start()
+  /// Calls `arrival` with every camera's frame that reaches the scheduler, not with pictures of infer(): those have no
+  /// stream to be replayed. @pre before start()
   void watch_arrivals(ArrivalFn arrival);
   void start();
   /// Lets go of every camera, ends every frame, and returns. Books and questions stay. Idempotent.

@@ -30,6 +30,10 @@ enum class Metric : std::uint8_t {
   kCameraConcealed,
   kDecoder,
   kCamerasConfigured,
+  // Still pictures
+  kPicturesReceived,
+  kPictures,
+  kPicturesInFlight,
   // Stages and scheduling
   kStageLatency,
   kQueueWait,
