@@ -246,7 +246,8 @@ Response Api::Impl::system_view() const {
                                             .gpus = observer_.gpus(),
                                             .config = config_reading(),
                                             .http = http_stats(),
-                                            .events_missed = observer_.events()->missed()}));
+                                            .events_missed = observer_.events()->missed(),
+                                            .events_bytes = observer_.events()->bytes()}));
 }
 
 std::optional<ConfigReading> Api::Impl::config_reading() const {

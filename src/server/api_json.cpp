@@ -228,7 +228,8 @@ std::string system_json(const app::System& system, const SystemView& view) {
                  {"requests", view.http.requests},
                  {"refused_connections", view.http.refused_connections},
                  {"refused_requests", view.http.refused_requests},
-                 {"events_missed", view.events_missed}}}});
+                 {"events_missed", view.events_missed},
+                 {"events_bytes", view.events_bytes}}}});
 }
 
 std::string load_json(const LoadHistory& load, TimePoint now, const std::function<double(Duration)>& day_fps) {

@@ -47,6 +47,7 @@ struct SystemView {
   std::optional<ConfigReading> config;
   HttpServerStats http;
   std::uint64_t events_missed = 0;
+  std::size_t events_bytes = 0;
 };
 [[nodiscard]] std::string system_json(const app::System& system, const SystemView& view);
 

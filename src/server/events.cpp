@@ -76,16 +76,29 @@ class EventLog::Reader final : public Stream {
   std::chrono::steady_clock::time_point said_ = std::chrono::steady_clock::now();
 };
 
+/// What an event holds, to within what the allocator adds.
+std::size_t EventLog::bytes_of(const Event& event) {
+  return sizeof(Event) + event.classes.capacity() * sizeof(int) + sizeof(std::string) + event.json->capacity();
+}
+
+std::size_t EventLog::bytes() const {
+  const std::lock_guard lock{mutex_};
+  return bytes_;
+}
+
 void EventLog::publish(std::string type, std::string camera, std::vector<int> classes, const std::string& fields) {
   std::vector<std::function<void()>> sleepers;
   {
     const std::lock_guard lock{mutex_};
-    std::string head = "{\"id\":" + std::to_string(next_) + ",\"type\":\"" + type + "\",";
-    auto json = std::make_shared<const std::string>(std::move(head) + fields + "}");
-    bytes_ += json->size();
-    ring_.push_back({next_++, std::move(type), std::move(camera), std::move(classes), std::move(json)});
+    const std::string head = "{\"id\":" + std::to_string(next_) + ",\"type\":\"" + type + "\",";
+    std::string json;
+    json.reserve(head.size() + fields.size() + 1);  // it is kept for long, so it takes no more than it needs
+    json.append(head).append(fields).append("}");
+    ring_.push_back({next_++, std::move(type), std::move(camera), std::move(classes),
+                     std::make_shared<const std::string>(std::move(json))});
+    bytes_ += bytes_of(ring_.back());
     while (ring_.size() > limits_.events || (bytes_ > limits_.bytes && ring_.size() > 1)) {
-      bytes_ -= ring_.front().json->size();
+      bytes_ -= bytes_of(ring_.front());
       ring_.pop_front();
     }
     ++wakes_;

@@ -50,10 +50,13 @@ class EventLog : public std::enable_shared_from_this<EventLog> {
   enum class Form { kServerSent, kWebSocket };
   /// @param after id of the last event that the reader has seen; nothing: only what comes from now on
   [[nodiscard]] std::shared_ptr<Stream> reader(EventFilter filter, std::optional<std::uint64_t> after, Form form);
+  /// Memory of the events that are kept; grows up to Limits::bytes.
+  [[nodiscard]] std::size_t bytes() const;
   [[nodiscard]] std::uint64_t missed() const noexcept { return missed_.load(std::memory_order_relaxed); }
 
  private:
   class Reader;
+  [[nodiscard]] static std::size_t bytes_of(const Event& event);
   const Limits limits_;
   const std::uint64_t first_;
   std::atomic<std::uint64_t> missed_{0};

@@ -76,6 +76,13 @@ def churn(gantry, folder, cycles):
     def ask(method, path, body=None):
         return server.ask(method, "/api/v1/cameras/" + path, body, connection=connection)[1]
 
+    def use():
+        """Resident KiB without the events that are kept to resume from (which fill up to their bound), descriptors,
+        threads, and KiB of those events."""
+        memory, descriptors, threads = server.use()
+        events = server.ask("GET", "/api/v1/system", connection=connection)[1]["http"]["events_bytes"] / 1024
+        return memory - events, descriptors, threads, events
+
     points = []
     slowest = {}
     for cycle in range(WARM_UP + cycles):
@@ -92,13 +99,14 @@ def churn(gantry, folder, cycles):
             slowest[method] = max(slowest.get(method, 0), time.monotonic() - began)
         json.loads(server.state.read_text())
         if cycle >= WARM_UP:
-            points.append((cycle, *server.use()))
+            points.append((cycle, *use()))
             if (cycle - WARM_UP) % PROGRESS == 0 and cycle > WARM_UP:
-                print(f"after {cycle - WARM_UP} cycles: {points[-1][1] / 1024:.1f} MiB, {points[-1][2]} descriptors, "
-                      f"{points[-1][3]} threads", flush=True)
+                _, memory, descriptors, threads, events = points[-1]
+                print(f"after {cycle - WARM_UP} cycles: {memory / 1024:.1f} MiB and {events / 1024:.1f} of events, "
+                      f"{descriptors} descriptors, {threads} threads", flush=True)
     server.until("guests gone", lambda: not [c for c in server.cameras() if c.startswith("guest")])
     time.sleep(1)
-    after = server.use()
+    after = use()
     baseline = points[0][1:]
     follower.ended = True
     time.sleep(1.5)
@@ -116,10 +124,10 @@ def churn(gantry, folder, cycles):
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), f"{camera} has gaps: {numbers}"
     assert follower.missed == 0
     settled = points[SETTLED:] if cycles >= 2 * SETTLED else points
-    growth = slope([(cycle, memory) for cycle, memory, _, _ in settled])
+    growth = slope([(cycle, memory) for cycle, memory, *_ in settled])
     frames = sum(len(numbers) for numbers in follower.seen.values())
     print(f"{cycles} cycles: {frames} frames of {STEADY} cameras, none lost; memory {baseline[0] / 1024:.1f} MiB at first, "
-          f"{after[0] / 1024:.1f} at the end, slope {growth:.2f} KiB a cycle; descriptors {baseline[1]} and {after[1]}, "
+          f"{after[0] / 1024:.1f} at the end (and {baseline[3] / 1024:.1f} and {after[3] / 1024:.1f} of events), slope {growth:.2f} KiB a cycle; descriptors {baseline[1]} and {after[1]}, "
           f"threads {baseline[2]} and {after[2]}; slowest change "
           + ", ".join(f"{method} {seconds * 1000:.0f} ms" for method, seconds in sorted(slowest.items())))
     if cycles >= 2 * SETTLED:

@@ -50,9 +50,14 @@ TEST_F(EventLogTest, ASlowReaderIsToldHowManyItMissed) {
 }
 
 TEST_F(EventLogTest, MemoryIsBoundedByBytesToo) {
-  log = std::make_shared<EventLog>(0, EventLog::Limits{1000, 200});
+  constexpr std::size_t kMost = 1000;
+  log = std::make_shared<EventLog>(0, EventLog::Limits{1000, kMost});
   const auto stream = reader();
-  for (int i = 0; i < 10; ++i) log->publish("state", "a", {}, "\"text\":\"" + std::string(80, 'x') + "\"");
+  for (int i = 0; i < 10; ++i) {
+    log->publish("state", "a", {}, "\"text\":\"" + std::string(600, 'x') + "\"");
+    EXPECT_LE(log->bytes(), kMost);
+    EXPECT_GT(log->bytes(), 600U);
+  }
   EXPECT_THAT(next(*stream), HasSubstr(R"("count":9)"));
 }
 

@@ -132,7 +132,7 @@ def check(server):
 
 def main():
     config = BUNDLED + "defaults: {fps: 2, deadline_ms: 5000}\ncameras: {north: {source: 'scene://junction'}}\n"
-    with Server(sys.argv[1], config, roles=("operator",)) as server:
+    with Server(sys.argv[1], config, roles=("viewer", "operator")) as server:
         check(server)
     print("ok")
     return 0
