@@ -16,7 +16,7 @@ export function setText(node, text) {
 }
 
 export const number = (value, digits = 0) =>
-  value === null || value === undefined ? '–' : value.toLocaleString('en', {minimumFractionDigits: digits, maximumFractionDigits: digits});
+  value === null || value === undefined ? '–' : value.toLocaleString('en', {minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: 'negative'});
 export const percent = (ratio, digits = 0) => `${number(ratio * 100, digits)} %`;
 export const words = (name) => name.replaceAll('_', ' ');
 

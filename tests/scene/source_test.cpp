@@ -5,7 +5,9 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <thread>
+#include <vector>
 
 #include "gantry/core/errors.hpp"
 #include "scene/frame_buffers.hpp"
@@ -116,6 +118,24 @@ TEST(FrameBuffers, GrowToWhatIsOutAndNoFurther) {
     EXPECT_NE(a.data, b.data);
   }
   EXPECT_EQ(pool->made(), 2U);
+}
+
+TEST(FrameBuffers, ACrowdThatWaitedOnceIsNotKept) {
+  auto pool = std::make_shared<FrameBuffers>(64);
+  std::vector<FrameBuffers::Lease> out;
+  for (int i = 0; i < 40; ++i) {
+    out.push_back(pool->lease());
+    out.back().data[63] = static_cast<std::uint8_t>(i);
+  }
+  EXPECT_EQ(pool->made(), 40U);
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(out[static_cast<std::size_t>(i)].data[63], i) << "two frames share a block";
+  out.erase(out.begin() + 5, out.begin() + 38);
+  EXPECT_EQ(pool->made(), 7 + FrameBuffers::kSpare);
+  std::weak_ptr<FrameBuffers> watched = pool;
+  pool.reset();
+  EXPECT_FALSE(watched.expired()) << "frames outlive their source";
+  out.clear();
+  EXPECT_TRUE(watched.expired());
 }
 
 }  // namespace
