@@ -15,19 +15,19 @@ GREY = 114
 
 
 class Pictures:
-    """images [N,3,SIZE,SIZE] uint8 RGB; labels and ignore [N,M,5] (class, xyxy px; class -1 pads); known [N,C] float;
-    sources and cameras: lists of N names (camera None: a view of its own)."""
+    """images [N,3,SIZE,SIZE] uint8 RGB; content [N,4]: the part that is no padding, xyxy px; labels and ignore [N,M,5] (class,
+    xyxy px; class -1 pads); known [N,C] float; sources and cameras: lists of N names (camera None: a view of its own)."""
 
-    def __init__(self, images, labels, ignore, known, sources, cameras):
-        self.images, self.labels, self.ignore, self.known = images, labels, ignore, known
+    def __init__(self, images, content, labels, ignore, known, sources, cameras):
+        self.images, self.content, self.labels, self.ignore, self.known = images, content, labels, ignore, known
         self.sources, self.cameras = sources, cameras
 
     def to(self, device):
-        tensors = (self.images, self.labels, self.ignore, self.known)
+        tensors = (self.images, self.content, self.labels, self.ignore, self.known)
         return Pictures(*(t.to(device) for t in tensors), self.sources, self.cameras)
 
     def subset(self, rows):
-        tensors = (self.images, self.labels, self.ignore, self.known)
+        tensors = (self.images, self.content, self.labels, self.ignore, self.known)
         names = (self.sources, self.cameras)
         return Pictures(*(t[rows] for t in tensors), *([n[i] for i in rows] for n in names))
 
@@ -61,7 +61,7 @@ def load(folder, split, workers=16, limit=None):
             cx, cy, bw, bh = b[:, 1] * w + x, b[:, 2] * h + y, b[:, 3] * w, b[:, 4] * h
             return np.stack((b[:, 0], cx - bw / 2, cy - bh / 2, cx + bw / 2, cy + bh / 2), 1)
 
-        return corners(row["labels"]), corners([[0, *b] for b in row["ignore"]])
+        return corners(row["labels"]), corners([[0, *b] for b in row["ignore"]]), [x, y, x + w, y + h]
 
     with ThreadPoolExecutor(workers) as pool:
         parsed = list(pool.map(one, range(len(rows))))
@@ -77,18 +77,21 @@ def load(folder, split, workers=16, limit=None):
     for i, (_, row) in enumerate(rows):
         known[i, row["known"]] = 1
     labels, ignore = padded([p[0] for p in parsed]), padded([p[1] for p in parsed])
-    return Pictures(images, labels, ignore, known, [r["source"] for _, r in rows], [r.get("camera") for _, r in rows])
+    content = torch.tensor([p[2] for p in parsed], dtype=torch.float32).reshape(-1, 4)
+    return Pictures(images, content, labels, ignore, known, [r["source"] for _, r in rows], [r.get("camera") for _, r in rows])
 
 
 def draw_weights(pictures, simulated_share):
     """Repeat-factor sampling (Gupta et al., LVIS, CVPR 2019): a picture is drawn as often as its rarest class wants,
-    sqrt(threshold / frequency). A fixed camera shows little that is new after VIEWS_OF_A_CAMERA pictures. Pictures of source "sim" together get `simulated_share` of all draws."""
+    sqrt(threshold / frequency), and the more often the more classes its source labelled. A fixed camera shows little that is
+    new after VIEWS_OF_A_CAMERA pictures. Pictures of source "sim" together get `simulated_share` of all draws."""
     cls = pictures.labels[..., 0].long()
     has = torch.stack([(cls == c).any(1) for c in range(len(NAMES))], 1).float()
     simulated = torch.tensor([s == "sim" for s in pictures.sources])
     frequency = has[~simulated].mean(0).clamp(min=1e-4)
     factor = (0.5 / frequency).sqrt().clamp(min=1, max=4)
     weight = torch.where(has.sum(1) > 0, (has * factor).amax(1), torch.tensor(0.5))
+    weight *= 0.5 + pictures.known.mean(1)
     shown = collections.Counter(pictures.cameras)
     weight *= torch.tensor([min(1.0, VIEWS_OF_A_CAMERA / shown[c]) if c else 1.0 for c in pictures.cameras])
     if simulated.any() and not simulated.all():

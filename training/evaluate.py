@@ -2,9 +2,10 @@
 ignored region is excused only where it matches nothing: a hidden car's region may cover a car in front of it."""
 import numpy as np
 import torch
+import torch.nn.functional as F
 import torchvision
 
-from dataset import NAMES
+from dataset import NAMES, SIZE
 from loss import iou_xyxy
 from model import anchor_points, decode_boxes, split_maps
 
@@ -17,21 +18,29 @@ def share_within(boxes, regions):
     return (rb - lt).clamp(min=0).prod(2) / area[:, None]
 
 
+def read_average(path):
+    """The float32 weights of an ema.pt."""
+    saved = torch.load(path, map_location="cpu")
+    return {k: v.float() if v.is_floating_point() else v for k, v in saved.items()}
+
+
 @torch.no_grad()
-def average_precision(net, pictures, confidence=0.001, iou=0.5, batch=32):
-    """-> (AP a class, number of objects a class); only pictures in which the class is labelled count for it. A detection
+def average_precision(net, pictures, size=SIZE, confidence=0.001, iou=0.5, batch=32):
+    """Pictures are scaled to `size` x `size` for the network. -> (AP a class, number of objects a class); only pictures in which the class is labelled count for it. A detection
     that matches no object and lies for the most part in a region of unknown content counts neither way."""
     net.eval()
     device = next(net.parameters()).device
     scores_of, hits_of, objects = [[] for _ in NAMES], [[] for _ in NAMES], np.zeros(len(NAMES), int)
     for start in range(0, len(pictures), batch):
         x = pictures.images[start : start + batch].to(device).float() / 255
+        if size != SIZE:
+            x = F.interpolate(x, (size, size), mode="bilinear", antialias=size < SIZE)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             maps = net(x)
         maps = [m.float() for m in maps]
         points, strides = anchor_points(maps)
         box_logits, cls_logits = split_maps(maps)
-        boxes = decode_boxes(box_logits, points, strides)
+        boxes = decode_boxes(box_logits, points, strides) * (SIZE / size)
         scores = cls_logits.sigmoid()
         for j in range(len(x)):
             labels, ignore = pictures.labels[start + j].to(device), pictures.ignore[start + j].to(device)
@@ -71,7 +80,7 @@ def average_precision(net, pictures, confidence=0.001, iou=0.5, batch=32):
 
 
 def main():
-    """usage: evaluate.py PACK ema.pt [--size n]   AP50 by source and class on the validation pictures of PACK."""
+    """usage: evaluate.py PACK ema.pt [--size n] [--imgsz 640]   AP50 by source and class on the validation pictures of PACK."""
     import argparse
 
     import dataset
@@ -81,17 +90,17 @@ def main():
     parser.add_argument("pack")
     parser.add_argument("weights")
     parser.add_argument("--size", default="n", choices=("n", "s"))
+    parser.add_argument("--imgsz", type=int, default=SIZE, help="side of the network's input, a multiple of 32")
     args = parser.parse_args()
     pictures = dataset.load(args.pack, "val")
-    net = Yolo11(args.size, len(NAMES))
-    saved = torch.load(args.weights, map_location="cpu")
-    net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in saved.items()})
+    net = Yolo11(args.size, len(NAMES)).to("cuda" if torch.cuda.is_available() else "cpu")
+    net.load_state_dict(read_average(args.weights))
     real = [s != "sim" for s in pictures.sources]
     groups = {"all real": real, **{s: [q == s for q in pictures.sources] for s in sorted(set(pictures.sources))}}
     print(f"{'source':10} pictures  " + "  ".join(f"{n:>16}" for n in NAMES))
     for name, chosen in groups.items():
         rows = [i for i, c in enumerate(chosen) if c]
-        ap, objects = average_precision(net, pictures.subset(rows))
+        ap, objects = average_precision(net, pictures.subset(rows), args.imgsz)
         cells = [f"{a:.3f} of {o:6d}" if o else "-" for a, o in zip(ap, objects)]
         print(f"{name:10} {len(rows):8d}  " + "  ".join(f"{c:>16}" for c in cells), flush=True)
 

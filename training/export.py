@@ -16,6 +16,7 @@ import torch
 from onnx import helper, numpy_helper
 
 import dataset
+from evaluate import read_average
 from model import BINS, Yolo11, anchor_points, fold_batch_norm
 
 
@@ -70,7 +71,7 @@ def main():
     parser.add_argument("--name", default="gantry-traffic-n")
     args = parser.parse_args()
     net = Yolo11(args.size, len(dataset.NAMES))
-    net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in torch.load(args.weights, map_location="cpu").items()})
+    net.load_state_dict(read_average(args.weights))
     deployed = Deployed(fold_batch_norm(net)).eval()
     sample = torch.zeros(1, 3, 640, 640)
     torch.onnx.export(

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Train Gantry's traffic detector from scratch on one GPU.
 
-usage: train.py PACK OUT --minutes 20 [--size n] [--batch 64] [--simulated-share 0.25] [--resume OUT/last.pt] [--stop-after 9]
+usage: train.py PACK OUT --minutes 20 [--size n] [--batch 64] [--simulated-share 0.15] [--resume OUT/last.pt] [--stop-after 9]
+       [--init ema.pt]
 
 The learning rate follows the clock: --minutes is the length of the whole training, over as many sittings as it takes, and
 counts from the first step: reading pictures and compiling are not in it. --stop-after ends this sitting early and leaves
-OUT/last.pt to resume from. OUT/ema.pt (float16) is what export.py reads.
+OUT/last.pt to resume from. OUT/ema.pt (float16) is what export.py reads. --init begins a new training at the weights of an
+earlier one.
 
 Compiling takes minutes on a new machine. So that none of them is lost, two processes can share a training:
 
@@ -25,20 +27,21 @@ import torch
 
 import augment
 import dataset
-from evaluate import average_precision
+from evaluate import average_precision, read_average
 from loss import detection_loss
 from model import Yolo11, anchor_points
 
 EMA_DECAY = 0.9998
 WARM_UP = 500  # steps
 PLAIN_FROM = 0.85  # share of the training after which pictures come one by one, without mosaic
+WEIGHT_DECAY = 0.05
 
 
 def build_optimizer(net, lr):
     """`lr`: a tensor on a GPU, so that a captured step sees its changes; a number on a CPU."""
     decay = [p for p in net.parameters() if p.ndim > 1]
     plain = [p for p in net.parameters() if p.ndim <= 1]
-    groups = [{"params": decay, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}]
+    groups = [{"params": decay, "weight_decay": WEIGHT_DECAY}, {"params": plain, "weight_decay": 0.0}]
     on_gpu = next(net.parameters()).is_cuda
     return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.999), fused=on_gpu, capturable=on_gpu)
 
@@ -76,7 +79,7 @@ class Step:
             self.parts.copy_(parts)
 
     def capture(self):
-        """Runs WARM_UP steps and captures the next. To be called again when the batches change their kind."""
+        """Runs WARM_UP steps and captures the next."""
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -181,8 +184,9 @@ def main():
     parser.add_argument("--size", default="n", choices=("n", "s"))
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--simulated-share", type=float, default=0.25, help="of all draws, for pictures of source 'sim'")
+    parser.add_argument("--simulated-share", type=float, default=0.15, help="of all draws, for pictures of source 'sim'")
     parser.add_argument("--resume", type=pathlib.Path)
+    parser.add_argument("--init", type=pathlib.Path, help="an ema.pt whose weights to begin with")
     parser.add_argument("--eager", action="store_true", help="don't compile; slower by the step, but starts at once")
     parser.add_argument("--take-over", action="store_true", help="go on with the training that another process began in OUT")
     parser.add_argument("--compile-only", action="store_true", help="fill the compiler's cache and stop")
@@ -203,10 +207,13 @@ def main():
     validation = dataset.load(args.pack, "val", limit=args.limit)
     print(f"{len(pictures)} training pictures, {len(validation)} for validation, {time.time() - begun:.0f} s", flush=True)
     weights = dataset.draw_weights(pictures, args.simulated_share)
+    cutouts = augment.Cutouts(pictures).to(device)
     pictures = pictures.to(device)
 
     classes = len(dataset.NAMES)
     net = Yolo11(args.size, classes).to(device).to(memory_format=torch.channels_last)
+    if args.init:
+        net.load_state_dict(read_average(args.init))
     ema = Yolo11(args.size, classes).to(device).to(memory_format=torch.channels_last)
     ema.load_state_dict(net.state_dict())
     on_gpu = device.type == "cuda"
@@ -219,7 +226,7 @@ def main():
         net.eval()
         points, _ = anchor_points(net(torch.zeros(1, 3, dataset.SIZE, dataset.SIZE, device=device)))
         net.train()
-    batches = augment.Augment(pictures, weights, args.batch, points)
+    batches = augment.Augment(pictures, cutouts, weights, args.batch, points)
     one = Step(net, ema, optimizer, batches, compiled=on_gpu and not args.eager)
     baton = Baton(args.out)
 
@@ -248,19 +255,16 @@ def main():
 
     total = args.minutes * 60
     sitting = (args.stop_after or math.inf) * 60
-    start, last, first_step = time.time(), time.time(), step
+    start, last, first_step, settled = time.time(), time.time(), step, False
     while True:
         spent = time.time() - start
         progress = (before + spent) / total
         if progress >= 1 or spent >= sitting or (args.steps and step - first_step >= args.steps):
             break
         set_rate(args.lr * min(1, (step + 1) / WARM_UP) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))))
-        if batches.mosaic and progress >= PLAIN_FROM:
-            batches.mosaic = False
-            if on_gpu:
-                one.average_weight.fill_(averaging(step))
-                one.capture()
-                step += Step.WARM_UP
+        if not settled and progress >= PLAIN_FROM:
+            batches.settle()
+            settled = True
         one.run(averaging(step))
         step += 1
         if step % 16 == 0:
@@ -275,7 +279,7 @@ def main():
             now, box_cls_dfl = time.time(), [round(v, 3) for v in one.parts.tolist()]
             print(f"step {step} {progress:.3f} box, cls, dfl {box_cls_dfl} {now - last:.1f} s since last", flush=True)
             last = now
-        if step % 4000 == 0:
+        if step % 2000 == 0:
             save(args.out, net, ema, optimizer, step, before + time.time() - start)
     minutes = round((before + time.time() - start) / 60, 2)
     save(args.out, net, ema, optimizer, step, before + time.time() - start)
