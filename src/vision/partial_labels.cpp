@@ -1,6 +1,7 @@
 // What partly labelled data sets say of the rest: regions where nobody looked, classes that nobody marked.
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "gantry/vision/dataset.hpp"
 #include "vision/label_lines.hpp"
@@ -48,17 +49,18 @@ Judged judged(const LabelledImage& image, int width, int height, const Detection
            std::find(image.labelled->begin(), image.labelled->end(), class_id) == image.labelled->end();
   };
   std::erase_if(result.truth, [&](const LabelledBox& box) { return unknown(box.class_id); });
+  std::set<int> found;
+  for (const Detection& detection : detections) {
+    if (unknown(detection.class_id)) continue;
+    result.detections.push_back(detection);
+    found.insert(detection.class_id);
+  }
   const float sx = image.normalized ? static_cast<float>(width) : 1;
   const float sy = image.normalized ? static_cast<float>(height) : 1;
-  const auto hidden = [&](const Box& box) {
-    const float x = (box.x1 + box.x2) / 2;
-    const float y = (box.y1 + box.y2) / 2;
-    return std::any_of(image.ignore.begin(), image.ignore.end(), [&](const Box& region) {
-      return x > region.x1 * sx && x < region.x2 * sx && y > region.y1 * sy && y < region.y2 * sy;
-    });
-  };
-  for (const Detection& detection : detections)
-    if (!unknown(detection.class_id) && !hidden(detection.box)) result.detections.push_back(detection);
+  for (const Box& region : image.ignore) {
+    const Box pixels{region.x1 * sx, region.y1 * sy, region.x2 * sx, region.y2 * sy};
+    for (const int class_id : found) result.truth.push_back({pixels, class_id, pixels.area(), true});
+  }
   return result;
 }
 

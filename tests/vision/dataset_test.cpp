@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "gantry/vision/coco_eval.hpp"
 #include "gantry/vision/predictions.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -82,10 +83,31 @@ TEST(PartialLabels, WhatNobodyMarkedIsNotJudged) {
   image.ignore = {{0.8F, 0.4F, 1, 0.7F}};  // pixels 80…100, 20…35
   image.labelled = std::vector<int>{0};
   const auto part = judged(image, 100, 50, found);
-  ASSERT_EQ(part.truth.size(), 1);
+  ASSERT_EQ(part.detections.size(), 2) << "one is of a class that nobody marked";
+  ASSERT_EQ(part.truth.size(), 2);
   EXPECT_EQ(part.truth[0].class_id, 0);
-  ASSERT_EQ(part.detections.size(), 1) << "one lies in the region, one is of a class that nobody marked";
-  EXPECT_FLOAT_EQ(part.detections[0].confidence, 0.9F);
+  EXPECT_FALSE(part.truth[0].crowd);
+  EXPECT_TRUE(part.truth[1].crowd);
+  EXPECT_EQ(part.truth[1].class_id, 0);
+  EXPECT_FLOAT_EQ(part.truth[1].box.x1, 80);
+  EXPECT_FLOAT_EQ(part.truth[1].box.y2, 35);
+}
+
+TEST(PartialLabels, ABoxBeforeAnUnknownRegionIsFoundOrMissedLikeAnyOther) {
+  LabelledImage image;
+  image.boxes = {{{10, 10, 30, 30}, 0, 400}, {{50, 10, 70, 30}, 0, 400}};
+  image.ignore = {{0, 0, 40, 40}};
+  const Detections found{{{10, 10, 30, 30}, 0.9F, 0}, {{5, 20, 15, 35}, 0.8F, 0}, {{50, 10, 70, 30}, 0.7F, 0}};
+  const auto ap50 = [](const Judged& part) {
+    CocoEvaluator evaluator;
+    evaluator.add(part.truth, part.detections);
+    return evaluator.score().all.ap50;
+  };
+  EXPECT_NEAR(ap50(judged(image, 100, 50, found)), 1, 1e-9) << "the second one lies in the region and matches nothing";
+  image.ignore.clear();
+  EXPECT_LT(ap50(judged(image, 100, 50, found)), 0.9);
+  image.ignore = {{0, 0, 40, 40}};
+  EXPECT_LT(ap50(judged(image, 100, 50, {found[1], found[2]})), 0.6) << "a missed box costs, region or not";
 }
 
 constexpr const char* kCoco = R"({

@@ -65,7 +65,9 @@ struct Dataset {
 [[nodiscard]] std::vector<LabelledBox> in_pixels(const LabelledImage& image, int width, int height);
 
 /// What may be judged of a picture that turned out to be width x height: all of it where everything was labelled;
-/// otherwise without the classes that nobody marked, and without detections whose centre lies where nobody looked.
+/// otherwise without the classes that nobody marked, and with each region where nobody looked as a crowd of every class
+/// that was found: as COCO has it, a detection that matches no box and lies in a region counts neither way, while a box
+/// that stands before such a region is found or missed like any other.
 struct Judged {
   std::vector<LabelledBox> truth;  ///< pixels
   Detections detections;
