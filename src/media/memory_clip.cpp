@@ -43,8 +43,12 @@ class ClipSource final : public Source {
   Result<void> open() override { return {}; }
 
   Result<Packet> next() override {
-    if (!started_) first_at_ = clock_.now() + phase_;
-    const bool first = !std::exchange(started_, true);
+    // Opening a decoder for the first packet takes as long as it takes: the clip goes on when the reader is back.
+    if (count_ == 0)
+      first_at_ = clock_.now() + phase_;
+    else if (count_ == 1)
+      first_at_ = std::max(first_at_, clock_.now() - time_of(1));
+    const bool first = count_ == 0;
     const TimePoint due = first_at_ + time_of(count_);
     {
       std::unique_lock lock(mutex_);
@@ -94,7 +98,6 @@ class ClipSource final : public Source {
   std::mutex mutex_;
   std::condition_variable wake_;
   bool cancelled_ = false;
-  bool started_ = false;
   TimePoint first_at_{};
   std::size_t count_ = 0;
 };

@@ -65,9 +65,12 @@ TEST_F(MemoryClipTest, KeepsItsPaceAndCountsTheReadersLateness) {
   const auto first = source->next();
   ASSERT_TRUE(first);
   EXPECT_GE(SteadyClock{}.now() - start, std::chrono::milliseconds(30));
-  const TimePoint first_at = first->arrived_at;
+  // What opening a decoder takes is not made up for.
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  for (int i = 1; i <= 3; ++i) EXPECT_EQ(source->next()->arrived_at - first_at, std::chrono::milliseconds(10 * i));
+  const TimePoint second_at = source->next()->arrived_at;
+  EXPECT_GE(second_at - first->arrived_at, std::chrono::milliseconds(50));
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  for (int i = 1; i <= 3; ++i) EXPECT_EQ(source->next()->arrived_at - second_at, std::chrono::milliseconds(10 * i));
 }
 
 TEST_F(MemoryClipTest, CancelsWhileItWaits) {

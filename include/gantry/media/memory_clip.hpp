@@ -25,7 +25,8 @@ class MemoryClip : public std::enable_shared_from_this<MemoryClip> {
 
   /// The clip over and over, one packet every 1 / frame_rate seconds, the first `phase` after the source is opened. A
   /// packet has arrived when its time came, even where the reader was late for it: what the reader's lateness costs
-  /// shows in its latency. @pre frame_rate > 0
+  /// shows in its latency. But time runs only once the reader asks for the second packet: a decoder is opened for the
+  /// first. @pre frame_rate > 0
   [[nodiscard]] std::unique_ptr<Source> play(double frame_rate, Duration phase) const;
 
  private:
