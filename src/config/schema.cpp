@@ -86,6 +86,7 @@ const Section& engine_section() {
       "What runs the network: auto takes the GPUs where there are some, otherwise the CPU.", Applies::kAtStart},
     {"max_batch", whole(&EngineConfig::max_batch, 1, 256), "frames", "Largest batch that the scheduler may form.", Applies::kAtStart},
     {"threads", whole(&EngineConfig::threads, 0, 1024), "threads", "CPU threads of the network; 0 takes every core.", Applies::kAtStart},
+    {"streams", whole(&EngineConfig::streams, 1, 8), "batches", "Batches that a GPU works on side by side, each on a stream of its own.", Applies::kAtStart},
   }, {}};
   return table;
 }

@@ -35,6 +35,14 @@ std::unique_ptr<Backend> on_card_if_possible(const ModelOptions& options) {
 }  // namespace
 #endif
 
+int gpu_count() noexcept {
+#if defined(GANTRY_HAVE_CUDA)
+  return cuda::device_count();
+#else
+  return 0;
+#endif
+}
+
 std::unique_ptr<Backend> make_backend(const ModelOptions& options) {
 #if defined(GANTRY_HAVE_CUDA)
   if (options.device == Device::kCuda) return cuda::make_cuda_backend(options);

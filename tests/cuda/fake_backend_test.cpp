@@ -19,6 +19,7 @@
 #include "engine/cuda/backend.hpp"
 #include "engine/cuda/device.hpp"
 #include "gantry/core/errors.hpp"
+#include "gantry/core/trace.hpp"
 #include "gantry/engine/cuda/inference_engine.hpp"
 #include "gantry/engine/graph/check.hpp"
 #include "gantry/engine/graph/planner.hpp"
@@ -175,6 +176,25 @@ TEST_F(FakeBackend, BoxesComeInSourcePixelsOfTheirOwnPicture) {
   const auto every = test::detect(*backend, {&same}, kShape, options)[0];
   EXPECT_GT(std::count_if(every.begin(), every.end(), [](const Detection& d) { return d.class_id != 1; }), 0)
       << "maps of zeros give every class the score 0.5";
+}
+
+TEST_F(FakeBackend, ATracedBatchShowsItsStepsOnTheCardAndOnTheHost) {
+  const auto backend = open();
+  backend->prepare(kShape, 4);
+  const Picture picture = test::noise_picture(64, 64, PixelFormat::kNv12, 1);
+  Trace trace{1000};
+  trace.start();
+  static_cast<void>(test::detect(*backend, {&picture, &picture}, kShape));
+  trace.stop();
+  static_cast<void>(test::detect(*backend, {&picture}, kShape));
+  const fs::path file = folder_ / "trace.json";
+  const auto written = trace.write(file);
+  EXPECT_EQ(written.spans, 7U) << "three on the card, four on the host, of the traced batch alone";
+  std::stringstream text;
+  text << std::ifstream(file).rdbuf();
+  for (const char* name : {"GPU streams", "host threads of the GPUs", "\"fetch\"", "\"preprocess\"",
+                           "\"network and NMS\"", "\"wait for the network\"", "\"boxes\"", "\"frames\":2"})
+    EXPECT_THAT(text.str(), HasSubstr(name));
 }
 
 TEST_F(FakeBackend, StartsUntunedTunesBehindAndKeepsThePlan) {

@@ -38,7 +38,7 @@ TEST(MapFrames, FetchesEveryPictureOnTheStream) {
   Batch batch = batch_of({&one, &two, nullptr});
   int stream = 0;
   std::vector<const Image*> images;
-  EXPECT_EQ(map_frames(batch, &stream, images), 3);
+  EXPECT_EQ(map_frames(batch, 0, &stream, images), 3);
   ASSERT_EQ(images.size(), 3);
   for (std::size_t i = 0; i < 3; ++i) {
     EXPECT_EQ(images[i], &batch.entries[i].frame.image);
@@ -52,18 +52,32 @@ TEST(MapFrames, AFrameWithoutItsPictureIsDroppedAndItsNeighbourStandsIn) {
   Surface superseded(ErrorCode::kExhausted), whole, corrupt(ErrorCode::kCorrupt);
   Batch batch = batch_of({&superseded, &whole, &corrupt});
   std::vector<const Image*> images;
-  EXPECT_EQ(map_frames(batch, nullptr, images), 1);
+  EXPECT_EQ(map_frames(batch, 0, nullptr, images), 1);
   EXPECT_EQ(batch.entries[0].drop, Outcome::kSuperseded);
   EXPECT_EQ(batch.entries[1].drop, std::nullopt);
   EXPECT_EQ(batch.entries[2].drop, Outcome::kDecodeError);
   for (const Image* image : images) EXPECT_EQ(image, &batch.entries[1].frame.image);
 }
 
+TEST(MapFrames, AFrameOfAnotherCardIsDroppedUntouched) {
+  Surface here, there;
+  Batch batch = batch_of({&here, &there});
+  batch.entries[0].frame.image.space = batch.entries[1].frame.image.space = MemorySpace::kDevice;
+  batch.entries[0].frame.image.device = 1;
+  batch.entries[1].frame.image.device = 0;
+  int stream = 0;
+  std::vector<const Image*> images;
+  EXPECT_EQ(map_frames(batch, 1, &stream, images), 1);
+  EXPECT_EQ(batch.entries[0].drop, std::nullopt);
+  EXPECT_EQ(batch.entries[1].drop, Outcome::kEngineError);
+  EXPECT_EQ(there.stream(), nullptr);
+}
+
 TEST(MapFrames, SaysWhereNothingIsLeftToRun) {
   Surface gone(ErrorCode::kExhausted);
   Batch batch = batch_of({&gone});
   std::vector<const Image*> images;
-  EXPECT_EQ(map_frames(batch, nullptr, images), 0);
+  EXPECT_EQ(map_frames(batch, 0, nullptr, images), 0);
 }
 
 }  // namespace

@@ -49,6 +49,7 @@ struct EngineConfig {
   EngineDevice device = EngineDevice::kAuto;
   int max_batch = 8;
   int threads = 0;  ///< 0: one a core
+  int streams = 4;  ///< batches that a GPU works on side by side
   friend bool operator==(const EngineConfig&, const EngineConfig&) = default;
 };
 

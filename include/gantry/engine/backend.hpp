@@ -67,6 +67,7 @@ struct StageTimes {
   Duration preprocess{};
   Duration inference{};
   Duration postprocess{};
+  Duration fetch{};  ///< of `preprocess`: until the card's decoder had handed the pictures over
 };
 
 struct BatchEntry {

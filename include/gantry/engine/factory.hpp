@@ -31,7 +31,13 @@ struct ModelOptions {
   /// On a GPU prepare() returns with untuned kernels where no plan file knows better, and tunes behind; with this it
   /// returns tuned.
   bool wait_for_tuning = false;
+  /// Batches that a GPU works on side by side, each on a stream of its own with its own graphs: 1…8. While one
+  /// computes, the pictures of the next are fetched from the decoders.
+  int streams = 4;
 };
+
+/// GPUs that this build can use; 0 without a driver.
+[[nodiscard]] int gpu_count() noexcept;
 
 /// Reads the model and makes it ready to prepare() shapes; compiles nothing yet.
 /// @throws ModelError for a file that is missing, truncated, or no YOLO detector: the message says what was expected,

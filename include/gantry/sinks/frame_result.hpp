@@ -18,6 +18,8 @@ struct FrameLatency {
   Duration inference{};    ///< of its batch
   Duration postprocess{};  ///< of its batch
   Duration total{};
+  Duration decode{};  ///< of `queue`: from the packet to the frame in the scheduler's hands; 0: not known
+  Duration fetch{};   ///< of `preprocess`: what a card's decoder took to hand the batch's pictures over
 };
 
 struct FrameResult {

@@ -1,5 +1,6 @@
 #include "engine/cuda/backend.hpp"
 
+#include <pthread.h>
 #include <spdlog/spdlog.h>
 
 #include <atomic>
@@ -11,6 +12,7 @@
 #include <utility>
 
 #include "engine/cuda/gate.hpp"
+#include "engine/cuda/lane_timeline.hpp"
 #include "engine/map_frames.hpp"
 #include "engine/measure.hpp"
 #include "gantry/core/errors.hpp"
@@ -28,8 +30,8 @@ using engine::BatchDone;
 using engine::InputShape;
 using engine::Profile;
 
-constexpr int kLanes = 2;  // one uploads while the other computes
 constexpr int kMaxBatch = 64;
+constexpr int kTraceRows = 16;  // a device; see core/trace.hpp
 
 struct Job {
   Batch batch;
@@ -74,16 +76,18 @@ class CudaBackend final : public engine::Backend {
       : options_(options),
         engine_(InferenceEngine::load({.model = options.path,
                                        .device = options.device_index,
-                                       .lanes = kLanes,
+                                       .lanes = options.streams,
                                        .cache_folder = default_cache_folder(),
                                        .tune = false})),
         info_(engine_->model()) {
     info_.precision = "fp16";
     info_.any_shape = true;
     info_.max_batch = kMaxBatch;
-    for (int lane = 0; lane < kLanes; ++lane)
+    for (int lane = 0; lane < options.streams; ++lane)
+      scratch_.emplace_back(static_cast<std::uint32_t>(options.device_index * kTraceRows + lane));
+    for (int lane = 0; lane < options.streams; ++lane)
       preprocessors_.push_back(std::make_unique<CudaPreprocessor>(options.device_index, kMaxBatch));
-    for (int lane = 0; lane < kLanes; ++lane) workers_.emplace_back([this, lane] { work(lane); });
+    for (int lane = 0; lane < options.streams; ++lane) workers_.emplace_back([this, lane] { work(lane); });
     tuner_ = std::thread([this] { tune_behind(); });
   }
 
@@ -105,7 +109,7 @@ class CudaBackend final : public engine::Backend {
 
   [[nodiscard]] engine::Capabilities capabilities() const override {
     return {.device = "cuda:" + std::to_string(options_.device_index),
-            .concurrent_batches = kLanes,
+            .concurrent_batches = options_.streams,
             .max_batch = kMaxBatch,
             .device_frames = true,
             .device_index = options_.device_index};
@@ -227,6 +231,8 @@ class CudaBackend final : public engine::Backend {
   }
 
   void work(int lane) noexcept {
+    pthread_setname_np(pthread_self(),
+                       ("gpu" + std::to_string(options_.device_index) + " lane " + std::to_string(lane)).c_str());
     for (;;) {
       Job* job = nullptr;
       {
@@ -254,8 +260,7 @@ class CudaBackend final : public engine::Backend {
     if (failed_) return fail(ErrorCode::kDevice, kFailedEarlier);
     const Gate::Pass pass(gate_);
     const int images = static_cast<int>(batch.entries.size());
-    std::vector<const Image*>& pictures = pictures_[lane];
-    std::vector<const engine::DetectOptions*>& options = options_of_[lane];
+    auto& [pictures, options, timeline] = scratch_[static_cast<std::size_t>(lane)];
     options.clear();
     for (const auto& entry : batch.entries) options.push_back(entry.options);
     if (!engine_->prepared(batch.shape, images))
@@ -263,14 +268,20 @@ class CudaBackend final : public engine::Backend {
                                            std::to_string(batch.shape.height) + " for " + std::to_string(images) +
                                            " frames has not been prepared");
     const auto start = std::chrono::steady_clock::now();
-    if (engine::map_frames(batch, engine_->stream(lane), pictures) == 0) return {};
+    timeline.begin(engine_->stream(lane), batch.entries.size());
+    if (engine::map_frames(batch, options_.device_index, engine_->stream(lane), pictures) == 0) return {};
+    timeline.mark("fetch");
+    const auto fetched = std::chrono::steady_clock::now();
     if (Result<void> status = preprocessors_[static_cast<std::size_t>(lane)]->run(
             pictures, batch.shape, engine_->input(lane), engine_->stream(lane));
         !status)
       return status;
+    timeline.mark("preprocess");
     const auto uploaded = std::chrono::steady_clock::now();
     if (Result<void> status = engine_->run(lane, batch.shape, images, options); !status) return status;
+    timeline.mark("network and NMS");
     if (Result<void> status = engine_->wait(lane); !status) return status;
+    timeline.finish();
     const auto inferred = std::chrono::steady_clock::now();
     for (int i = 0; i < images; ++i) {
       auto& entry = batch.entries[static_cast<std::size_t>(i)];
@@ -284,9 +295,15 @@ class CudaBackend final : public engine::Backend {
           vision::letterbox_geometry(image.width, image.height, batch.shape.width, batch.shape.height);
       for (Detection& detection : entry.detections) detection.box = vision::to_source(geometry, detection.box);
     }
+    batch.times.fetch = fetched - start;
     batch.times.preprocess = uploaded - start;
     batch.times.inference = inferred - uploaded;
-    batch.times.postprocess = std::chrono::steady_clock::now() - inferred;
+    const auto finished = std::chrono::steady_clock::now();
+    batch.times.postprocess = finished - inferred;
+    timeline.host("fetch", start, fetched);
+    timeline.host("preprocess", fetched, uploaded);
+    timeline.host("wait for the network", uploaded, inferred);
+    timeline.host("boxes", inferred, finished);
     return {};
   }
 
@@ -294,9 +311,14 @@ class CudaBackend final : public engine::Backend {
   std::unique_ptr<InferenceEngine> engine_;
   engine::ModelInfo info_;
   std::vector<std::unique_ptr<CudaPreprocessor>> preprocessors_;
-  std::vector<const Image*> pictures_[kLanes];
-  std::vector<const engine::DetectOptions*> options_of_[kLanes];
-  Gate gate_;             ///< lanes inside while they run; alone while graphs and memory change
+  struct Scratch {
+    explicit Scratch(std::uint32_t row) : timeline(row) {}
+    std::vector<const Image*> pictures;
+    std::vector<const engine::DetectOptions*> options;
+    LaneTimeline timeline;
+  };
+  std::vector<Scratch> scratch_;  ///< of each lane; keeps its capacity
+  Gate gate_;                     ///< lanes inside while they run; alone while graphs and memory change
   std::mutex preparing_;  ///< one of prepare() and the tuner changes the engine; taken before the gate and mutex_
   std::atomic<bool> failed_{false};
 
@@ -313,6 +335,13 @@ class CudaBackend final : public engine::Backend {
 };
 
 }  // namespace
+
+int device_count() noexcept {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) == cudaSuccess) return count;
+  static_cast<void>(cudaGetLastError());
+  return 0;
+}
 
 std::unique_ptr<engine::Backend> make_cuda_backend(const engine::ModelOptions& options) {
   return std::make_unique<CudaBackend>(options);

@@ -6,6 +6,8 @@
 
 namespace gantry::cuda {
 
+/// 0 without a driver.
+[[nodiscard]] int device_count() noexcept;
 /// @throws ModelError, DeviceError
 [[nodiscard]] std::unique_ptr<engine::Backend> make_cuda_backend(const engine::ModelOptions& options);
 
