@@ -39,6 +39,7 @@ struct NvdecOptions {
   /// What all of the card's decoders together do, in 1280x720 frames of H.264 a second; other codecs and sizes are
   /// reckoned from it. 0: by the number of decoders, as measured on an H100 (1,598 each).
   double frames_per_second = 0;
+  double share_of_card = 1;  ///< of that rate that is ours, where several halves of a program share a card; 0…1
   /// Decodes every shared camera a second time in a session of its own and compares each picture, bit by bit. For
   /// checks: it doubles the decoders' work and copies every picture to the host.
   bool verify = false;
@@ -58,11 +59,16 @@ struct NvdecStats {
   std::uint64_t mapped = 0;            ///< pictures fetched
   std::uint64_t concealed = 0;         ///< of those, with damage patched
   std::uint64_t map_failed = 0;
-  std::uint64_t given_up = 0;   ///< frames that lost their surface to a newer one
-  std::uint64_t no_output = 0;  ///< frames that found all output surfaces of their camera in use
-  std::uint64_t unlisted = 0;   ///< live references that found no place in another camera's picture: should stay 0
-  std::uint64_t verified = 0;   ///< pictures equal to those of a session of their own
+  std::uint64_t given_up = 0;      ///< frames that lost their surface to a newer one
+  std::uint64_t no_output = 0;     ///< frames that found all output surfaces of their camera in use
+  double decode_call_seconds = 0;  ///< spent in the driver's decode calls, which pass a picture on and return
+  double map_call_seconds = 0;     ///< and in its map calls, which wait for the picture
+  std::uint64_t unlisted = 0;      ///< live references that found no place in another camera's picture: should stay 0
+  std::uint64_t verified = 0;      ///< pictures equal to those of a session of their own
   std::uint64_t mismatched = 0;
+
+  /// Several cards as one; `load` is the fullest one's.
+  NvdecStats& operator+=(const NvdecStats& other);
 };
 
 class Nvdec : public std::enable_shared_from_this<Nvdec> {

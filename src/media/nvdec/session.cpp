@@ -3,11 +3,26 @@
 #include <algorithm>
 #include <cstring>
 
+#include "gantry/core/trace.hpp"
+
 namespace gantry::media {
 namespace {
 
 /// Index fields of AV1 and VP9 are bytes; this one means none.
 constexpr unsigned char kNoSurface = 255;
+
+/// Adds what a call took.
+class CallTimer {
+ public:
+  explicit CallTimer(std::atomic<Duration::rep>& total) : total_(total) {}
+  ~CallTimer() { total_.fetch_add((SteadyClock{}.now() - began_).count(), std::memory_order_relaxed); }
+  CallTimer(const CallTimer&) = delete;
+  CallTimer& operator=(const CallTimer&) = delete;
+
+ private:
+  std::atomic<Duration::rep>& total_;
+  const TimePoint began_ = SteadyClock{}.now();
+};
 
 }  // namespace
 
@@ -226,6 +241,7 @@ bool Seat::decode(CUVIDPICPARAMS& picture) {
   remember_live(picture);
   if (format().cameras > 1) list_foreign_references(picture);
   const memory::GpuScope scope(*session_->gpu_);
+  const CallTimer timer(session_->counters_->in_decode_calls);
   if (session_->cuvid_->decode_picture(session_->decoder_, picture) != CUDA_SUCCESS) {
     session_->counters_->refused.fetch_add(1, std::memory_order_relaxed);
     return false;
@@ -251,6 +267,7 @@ StorageRef Seat::lend(int parser_index, const Presentation& presentation) {
   picture->state_ = NvdecPicture::State::kDecoded;
   picture->surface_ = surface;
   picture->order_ = order_++;
+  picture->sent_at_ = SteadyClock{}.now();
   picture->presentation_ = presentation;
   return StorageRef(picture);
 }
@@ -283,6 +300,7 @@ Result<void> NvdecPicture::map(Image& image, void* stream) {
     CUresult error = CUDA_SUCCESS;
     {
       const memory::GpuScope scope(*session.gpu_);
+      const CallTimer timer(counters.in_map_calls);
       const std::lock_guard one(session.map_mutex_);
       error = session.cuvid_->map(session.decoder_, surface, memory_, pitch_, options);
       if (error == CUDA_SUCCESS) (void)session.cuvid_->decode_status(session.decoder_, surface, status);
@@ -297,6 +315,12 @@ Result<void> NvdecPicture::map(Image& image, void* stream) {
       return fail(ErrorCode::kCorrupt, "map failed");
     }
     state_ = State::kMapped;
+    if (Trace* trace = Trace::active())
+      trace->add({.name = "in the decoder",
+                  .track = TraceSpan::Track::kDecoder,
+                  .number = seat_->trace_row(),
+                  .begin = sent_at_,
+                  .took = SteadyClock{}.now() - sent_at_});
     counters.mapped.fetch_add(1, std::memory_order_relaxed);
     if (status.decodeStatus == cuvidDecodeStatus_Error || status.decodeStatus == cuvidDecodeStatus_Error_Concealed) {
       counters.concealed.fetch_add(1, std::memory_order_relaxed);

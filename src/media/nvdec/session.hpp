@@ -18,6 +18,7 @@
 #include <mutex>
 #include <vector>
 
+#include "gantry/core/clock.hpp"
 #include "gantry/core/image.hpp"
 #include "gantry/core/storage.hpp"
 #include "gantry/memory/budget.hpp"
@@ -51,9 +52,11 @@ struct NvdecCounters {
   std::atomic<std::uint64_t> mapped{0};     ///< pictures that somebody ran or read
   std::atomic<std::uint64_t> concealed{0};  ///< of those: with damage patched by the card
   std::atomic<std::uint64_t> map_failed{0};
-  std::atomic<std::uint64_t> given_up{0};   ///< frames that lost their surface to a newer one
-  std::atomic<std::uint64_t> no_output{0};  ///< frames that found every output surface of their camera mapped
-  std::atomic<std::uint64_t> unlisted{0};   ///< foreign references that found no free entry: sharing is then unsafe
+  std::atomic<std::uint64_t> given_up{0};         ///< frames that lost their surface to a newer one
+  std::atomic<std::uint64_t> no_output{0};        ///< frames that found every output surface of their camera mapped
+  std::atomic<Duration::rep> in_decode_calls{0};  ///< time
+  std::atomic<Duration::rep> in_map_calls{0};
+  std::atomic<std::uint64_t> unlisted{0};  ///< foreign references that found no free entry: sharing is then unsafe
 };
 
 class Session;
@@ -82,6 +85,7 @@ class NvdecPicture final : public Storage {
   State state_ = State::kDecoded;
   int surface_ = -1;  ///< of the seat's, while kDecoded or kMapping
   std::uint64_t order_ = 0;
+  TimePoint sent_at_{};  ///< to the card
   Presentation presentation_;
   unsigned long long memory_ = 0;  ///< of the mapped picture
   unsigned pitch_ = 0;
@@ -137,6 +141,7 @@ class Seat : public std::enable_shared_from_this<Seat> {
   bool decode(CUVIDPICPARAMS& picture);
   /// The picture decoded last at that parser index, on loan. Empty where there is none.
   [[nodiscard]] StorageRef lend(int parser_index, const Presentation& presentation);
+  [[nodiscard]] std::uint32_t trace_row() const noexcept { return trace_row_; }
   [[nodiscard]] const SessionFormat& format() const noexcept { return session_->format(); }
   /// Pictures fetched with damage patched by the card.
   [[nodiscard]] std::uint64_t concealed() const noexcept { return concealed_.load(std::memory_order_relaxed); }
@@ -157,6 +162,8 @@ class Seat : public std::enable_shared_from_this<Seat> {
   const int number_;
   std::atomic<std::uint64_t> concealed_{0};
   // What follows is under the session's lock.
+  static inline std::atomic<std::uint32_t> next_trace_row_{0};
+  const std::uint32_t trace_row_ = next_trace_row_.fetch_add(1);
   std::vector<int> table_;    ///< parser index to surface, -1: none
   std::vector<int> holders_;  ///< of each surface: the table and the pictures that are not mapped yet
   std::vector<int> live_;     ///< surfaces that the camera's next picture may refer to, as the session counts

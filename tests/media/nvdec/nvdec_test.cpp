@@ -9,6 +9,7 @@
 
 #include "gantry/memory/budget.hpp"
 #include "gantry/memory/fake_gpu.hpp"
+#include "media/nvdec/card.hpp"
 #include "media/nvdec/fake_nvcuvid.hpp"
 #include "media/support.hpp"
 
@@ -247,15 +248,35 @@ TEST_F(NvdecTest, WhatTheCardDoesNotKnowGoesToTheCpu) {
   EXPECT_EQ(cuvid_->sessions_made(), 0);
 }
 
+TEST(ReckonedLoad, IsWhatWasMeasuredOnACard) {
+  const double small = reckoned_load(VideoCodec::kH264, 1280, 720, 30);
+  EXPECT_DOUBLE_EQ(small, 30);
+  EXPECT_NEAR(11'190 / small, 373, 1);
+  EXPECT_NEAR(11'190 / reckoned_load(VideoCodec::kH264, 1920, 1080, 30), 180, 1);
+  EXPECT_NEAR(11'190 / reckoned_load(VideoCodec::kHevc, 1280, 720, 30), 542, 1);
+  EXPECT_DOUBLE_EQ(reckoned_load(VideoCodec::kH264, 1280, 720, 0), small) << "cameras that do not say their rate";
+  EXPECT_EQ(reckoned_load(VideoCodec::kMjpeg, 1280, 720, 30), 0);
+}
+
+TEST_F(NvdecTest, HalfOfACardTakesHalfOfTheCameras) {
+  const auto nvdec = open({.most_load = 1, .frames_per_second = 8.6, .share_of_card = 0.5});
+  const auto path = clip(kCamera);
+  Camera one(nvdec, path), two(nvdec, path), three(nvdec, path);
+  one.step();
+  two.step();
+  three.run();
+  EXPECT_EQ(three.on_cpu, 30);
+}
+
 TEST_F(NvdecTest, CamerasBeyondTheDecodersRateSpillToTheCpu) {
-  // Each camera takes 10 frames/s x 240 macroblocks, of 3,600 a frame: 0.667.
-  const auto nvdec = open({.most_load = 1, .frames_per_second = 1.5});
+  // Each camera takes 10 frames/s of 240 macroblocks, which cost 0.213 of a 1280x720 frame each.
+  const auto nvdec = open({.most_load = 1, .frames_per_second = 5});
   const auto path = clip(kCamera);
   Camera one(nvdec, path), two(nvdec, path);
   auto three = std::make_unique<Camera>(nvdec, path);
   one.step();
   two.step();
-  EXPECT_NEAR(nvdec->stats().load, 2.0 / 2.25, 0.01);
+  EXPECT_NEAR(nvdec->stats().load, 2 * 2.13 / 5, 0.01);
   three->run();
   EXPECT_EQ(three->on_cpu, 30);
   EXPECT_EQ(choices(*nvdec, DecodeReason::kSaturated), 1);
