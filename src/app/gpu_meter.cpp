@@ -39,9 +39,14 @@ class GpuMeter::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
+  std::uint64_t memory_now() {
+    const std::lock_guard lock(mutex_);
+    return sum_.memory_now;
+  }
+
   GpuUse take() {
     const std::lock_guard lock(mutex_);
-    GpuUse use = std::exchange(sum_, {});
+    GpuUse use = std::exchange(sum_, {.memory_now = sum_.memory_now});
     if (use.samples == 0) return use;
     use.compute_percent /= use.samples;
     use.decoder_percent /= use.samples;
@@ -72,6 +77,7 @@ class GpuMeter::Impl {
       sum_.compute_percent += rates.compute;
       sum_.decoder_percent += decoding;
       sum_.watts += milliwatts / 1000.0;
+      sum_.memory_now = bytes.used;
       sum_.memory_bytes = std::max<std::uint64_t>(sum_.memory_bytes, bytes.used);
     }
   }
@@ -88,6 +94,9 @@ class GpuMeter::Impl {
 
 GpuMeter::GpuMeter(int device) : impl_(std::make_unique<Impl>(device)) {}
 GpuMeter::~GpuMeter() = default;
+std::uint64_t GpuMeter::memory_now() const {
+  return impl_->memory_now();
+}
 GpuUse GpuMeter::take() {
   return impl_->take();
 }

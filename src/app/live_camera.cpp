@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "gantry/core/trace.hpp"
 #include "gantry/media/url.hpp"
 
 namespace gantry::app {
@@ -12,9 +13,14 @@ media::CameraTuning tuning_of(const config::CameraConfig& config, media::SkipLev
 }
 
 media::CameraOptions options_of(const std::string& id, CameraId number, const config::CameraConfig& config,
-                                std::shared_ptr<const media::SourceGate> gate, System::MakeDecoder make_decoder) {
+                                std::shared_ptr<const media::SourceGate> gate, const System::MakeDecoder& make_decoder,
+                                const std::shared_ptr<media::DecodeSite>& site) {
   media::CameraOptions options;
-  options.make_decoder = std::move(make_decoder);
+  if (make_decoder)
+    options.make_decoder = [make_decoder, site](const media::DecoderOptions& decoder) {
+      return media::make_movable_decoder([make_decoder, decoder](int place) { return make_decoder(decoder, place); },
+                                         site);
+    };
   options.id = number;
   options.name = id;
   options.source.url = config.source;
@@ -77,11 +83,12 @@ Severity severity_of(media::CameraState state) {
 LiveCamera::LiveCamera(std::string id, CameraId number, const config::CameraConfig& config,
                        const engine::DetectOptions* options, std::shared_ptr<CameraBooks> books, Submit submit,
                        LogFn log, const Clock& clock, std::shared_ptr<const media::SourceGate> gate,
-                       System::MakeDecoder make_decoder)
+                       System::MakeDecoder make_decoder, Placed placed)
     : id_(std::move(id)),
       number_(number),
       books_(std::move(books)),
       submit_(std::move(submit)),
+      placed_(std::move(placed)),
       log_(std::move(log)),
       clock_(clock),
       options_(options),
@@ -89,11 +96,19 @@ LiveCamera::LiveCamera(std::string id, CameraId number, const config::CameraConf
       since_(clock.now()),
       picture_check_(config.picture_check.count()) {
   stream_ = std::make_unique<media::CameraStream>(
-      options_of(id_, number_, config, std::move(gate), std::move(make_decoder)), books_->ledger,
+      options_of(id_, number_, config, std::move(gate), make_decoder, site_), books_->ledger,
       [this](Frame&& frame) {
         ++on_their_way_;
         look_at(frame);
         note_decoder();
+        note_place(frame);
+        if (Trace* trace = Trace::active())
+          trace->add({.name = "decode",
+                      .track = TraceSpan::Track::kCamera,
+                      .number = number_,
+                      .begin = frame.captured_at,
+                      .took = clock_.now() - frame.captured_at,
+                      .seq = frame.seq});
         submit_(*this, std::move(frame));
       },
       [this](const media::StateChange& change) { on_state(change); });
@@ -141,12 +156,17 @@ void LiveCamera::look_at(const Frame& frame) {
 
 /// Says where the camera is decoded when that changes.
 void LiveCamera::note_decoder() {
-  const auto counters = stream_->counters();
-  if (counters.decoded_there == decoded_there_) return;
-  decoded_there_ = counters.decoded_there;
-  const bool on_gpu = counters.decoded_on == media::DecodePlace::kGpu;
+  const auto now = counters();
+  if (now.decoded_there == decoded_there_) return;
+  decoded_there_ = now.decoded_there;
+  const bool on_gpu = now.decoded_on == media::DecodePlace::kGpu;
   log_(on_gpu ? Severity::kInfo : Severity::kWarning,
        "camera " + id_ + ": decoded on the " + (on_gpu ? "GPU" : "CPU") + ": " + media::to_string(decoded_there_));
+}
+
+void LiveCamera::note_place(const Frame& frame) {
+  const int lies_on = frame.image.space == MemorySpace::kDevice ? site_->now() : System::kOnCpu;
+  if (bound_to_.exchange(lies_on) != lies_on) placed_(*this);
 }
 
 void LiveCamera::on_state(const media::StateChange& change) {
@@ -193,6 +213,8 @@ void LiveCamera::publish(scheduler::FrameEnd& end, const ResultHub& hub) {
   result.latency = {{}, times.preprocess, times.inference, times.postprocess, end.ended_at - end.frame.captured_at};
   result.latency.queue =
       std::max(Duration{}, result.latency.total - times.preprocess - times.inference - times.postprocess);
+  result.latency.decode = end.submitted_at - end.frame.captured_at;
+  result.latency.fetch = times.fetch;
   books_->latency.add(result.latency);
   keep_newest(end, result);  // first: who hears of the result may ask for its picture
   hub.publish(result);
@@ -221,12 +243,19 @@ config::CameraConfig LiveCamera::config() const {
   return config_;
 }
 
+media::CameraCounters LiveCamera::counters() const {
+  media::CameraCounters counters = stream_->counters();
+  if (spilled_ && counters.decoded_on == media::DecodePlace::kCpu)
+    counters.decoded_there = media::DecodeReason::kSaturated;
+  return counters;
+}
+
 CameraStatus LiveCamera::status() const {
   CameraStatus status;
   status.id = id_;
   status.number = number_;
   status.state = stream_->state();
-  status.stream = stream_->counters();
+  status.stream = counters();
   status.frames = books_->ledger.read();
   status.latency = {books_, &books_->latency};
   const std::lock_guard lock{mutex_};
@@ -245,11 +274,20 @@ std::optional<Snapshot> LiveCamera::snapshot() const {
   return newest_ && newest_->pixels ? newest_ : std::nullopt;
 }
 
-scheduler::CameraSpec LiveCamera::spec() const {
+scheduler::CameraSpec LiveCamera::free_spec() const {
   const std::lock_guard lock{mutex_};
   scheduler::CameraSpec spec;
   spec.id = number_;
   spec.priority = config_.priority;
+  return spec;
+}
+
+scheduler::CameraSpec LiveCamera::spec() const {
+  scheduler::CameraSpec spec = free_spec();
+  if (const int card = bound_to_; card != System::kOnCpu) {
+    spec.home = static_cast<scheduler::DeviceId>(card);
+    spec.pinned = true;
+  }
   return spec;
 }
 

@@ -3,6 +3,8 @@
 #include <shared_mutex>
 #include <unordered_map>
 
+#include "app/busy_meter.hpp"
+#include "app/homes.hpp"
 #include "app/live_camera.hpp"
 #include "app/load_watch.hpp"
 #include "app/options_pool.hpp"
@@ -26,6 +28,25 @@ std::vector<engine::Backend*> pointers(const std::vector<std::unique_ptr<engine:
   return out;
 }
 
+/// Their own; where several have one (parts of a card), numbered.
+std::vector<std::string> names_of(const std::vector<std::unique_ptr<engine::Backend>>& backends) {
+  std::vector<std::string> names;
+  std::map<std::string, int> seen;
+  for (const auto& backend : backends) {
+    const std::string name = backend->capabilities().device;
+    const int number = ++seen[name];
+    names.push_back(number == 1 ? name : name + "#" + std::to_string(number));
+  }
+  return names;
+}
+
+/// Those whose decoders cameras may use; -1 for devices without.
+std::vector<int> cards_of(const std::vector<std::unique_ptr<engine::Backend>>& backends, bool decode_on_cards) {
+  std::vector<int> cards;
+  for (const auto& backend : backends) cards.push_back(decode_on_cards ? backend->capabilities().device_index : -1);
+  return cards;
+}
+
 using CameraPtr = std::shared_ptr<LiveCamera>;
 
 }  // namespace
@@ -42,11 +63,15 @@ class System::Impl {
         dispatcher_(
             std::make_unique<scheduler::GantryPolicy>(), [this](scheduler::FrameEnd& end) { ended(end); }, clock),
         shapes_(pointers(backends_), dispatcher_, config.engine.max_batch, log_),
+        names_(names_of(backends_)),
+        homes_(
+            dispatcher_, pointers(backends_), names_, static_cast<bool>(make_decoder_), [this] { return all(); }, log_),
+        busy_(cards_of(backends_, static_cast<bool>(make_decoder_))),
         config_(std::move(config)),
         load_watch_(dispatcher_, watch_parts(), clock.now()) {
-    for (const auto& backend : backends_) {
-      const auto capabilities = backend->capabilities();
-      dispatcher_.add_device(capabilities.device, useful_batch(capabilities, config_.engine.max_batch),
+    for (std::size_t i = 0; i < backends_.size(); ++i) {
+      const auto capabilities = backends_[i]->capabilities();
+      dispatcher_.add_device(names_[i], useful_batch(capabilities, config_.engine.max_batch),
                              capabilities.concurrent_batches);
     }
     for (const auto& [id, camera] : config_.cameras)
@@ -59,6 +84,17 @@ class System::Impl {
     const std::lock_guard control{control_};
     GANTRY_EXPECTS(phase_ == Phase::kNew, "who watches a System's arrivals says so before it starts");
     arrival_ = std::move(arrival);
+  }
+
+  void watch_decoders(DecodersFn read) {
+    const std::lock_guard control{control_};
+    GANTRY_EXPECTS(phase_ == Phase::kNew, "who reads a System's decoders says so before it starts");
+    read_decoders_ = std::move(read);
+  }
+  std::vector<DecoderReading> decoders() const {
+    auto readings = read_decoders_ ? read_decoders_() : std::vector<DecoderReading>{};
+    for (auto& reading : readings) reading.device = names_[static_cast<std::size_t>(reading.place)];
+    return readings;
   }
 
   void start() {
@@ -138,9 +174,10 @@ class System::Impl {
   Result<void> drain(const std::string& device, bool draining) {
     const std::lock_guard control{control_};
     for (std::size_t i = 0; i < backends_.size(); ++i) {
-      if (backends_[i]->capabilities().device != device) continue;
+      if (names_[i] != device) continue;
       dispatcher_.set_device_state(static_cast<scheduler::DeviceId>(i),
                                    draining ? scheduler::DeviceState::kDraining : scheduler::DeviceState::kUp);
+      homes_.settle();
       log_(Severity::kInfo, device + (draining ? ": drains; it takes no new work" : ": takes work again"));
       return {};
     }
@@ -159,6 +196,11 @@ class System::Impl {
     const std::shared_lock lock{mutex_};
     const auto found = by_id_.find(id);
     return found != by_id_.end() ? found->second : nullptr;
+  }
+  CameraStatus status(const LiveCamera& camera) const {
+    CameraStatus status = camera.status();
+    status.home = homes_.home_of(camera);
+    return status;
   }
   std::vector<CameraPtr> all() const {
     const std::shared_lock lock{mutex_};
@@ -220,6 +262,8 @@ class System::Impl {
                 [this](const scheduler::PolicyReport& report, TimePoint now) {
                   const auto& levels = skip_plan_.update(report, now);
                   for (const auto& camera : all()) camera->skip(levels);
+                  homes_.settle();
+                  homes_.spill(busy_.decoders(), busy_.cores(now), now);
                 },
             .log = log_,
             .profile = config_.scheduler.load_profile};
@@ -255,8 +299,8 @@ class System::Impl {
   CameraPtr make(const std::string& id, const config::CameraConfig& camera, std::shared_ptr<CameraBooks> books) {
     return std::make_shared<LiveCamera>(
         id, next_number_++, camera, options_.intern(detect_options(id, camera)), std::move(books),
-        [this](LiveCamera& from, Frame&& frame) { submit(from, std::move(frame)); }, log_, clock_, gate_,
-        make_decoder_);
+        [this](LiveCamera& from, Frame&& frame) { submit(from, std::move(frame)); }, log_, clock_, gate_, make_decoder_,
+        [this](LiveCamera& moved) { homes_.placed(moved); });
   }
 
   void insert(const CameraPtr& camera) {
@@ -266,7 +310,7 @@ class System::Impl {
   }
 
   void enter(const CameraPtr& camera) {
-    dispatcher_.set_camera(camera->spec());
+    homes_.enter(*camera);
     camera->start();
   }
 
@@ -345,13 +389,17 @@ class System::Impl {
   scheduler::Dispatcher dispatcher_;
   PictureDesk desk_{dispatcher_};
   ShapeBook shapes_;
+  const std::vector<std::string> names_;  ///< of the devices
+  Homes homes_;
 
   std::mutex control_;  // outermost: one control at a time
   std::atomic<Phase> phase_{Phase::kNew};
   CameraId next_number_ = 1;
 
-  ArrivalFn arrival_;   // set before start()
-  SkipPlan skip_plan_;  // the watch's thread only
+  ArrivalFn arrival_;         // set before start()
+  DecodersFn read_decoders_;  // set before start()
+  SkipPlan skip_plan_;        // the watch's thread only, as what follows
+  BusyMeter busy_;            // the same
 
   mutable std::shared_mutex mutex_;  // what follows, to gone_; held for look-ups only
   config::Config config_;
@@ -369,6 +417,9 @@ System::System(config::Config config, std::vector<std::unique_ptr<engine::Backen
 System::~System() = default;
 void System::watch_arrivals(ArrivalFn arrival) {
   impl_->watch_arrivals(std::move(arrival));
+}
+void System::watch_decoders(DecodersFn read) {
+  impl_->watch_decoders(std::move(read));
 }
 void System::start() {
   impl_->start();
@@ -409,12 +460,12 @@ std::optional<Snapshot> System::snapshot(const std::string& id) const {
 }
 std::vector<CameraStatus> System::cameras() const {
   std::vector<CameraStatus> out;
-  for (const auto& camera : impl_->all()) out.push_back(camera->status());
+  for (const auto& camera : impl_->all()) out.push_back(impl_->status(*camera));
   return out;
 }
 std::optional<CameraStatus> System::camera(const std::string& id) const {
   const auto camera = impl_->find(id);
-  return camera ? std::optional{camera->status()} : std::nullopt;
+  return camera ? std::optional{impl_->status(*camera)} : std::nullopt;
 }
 FrameCounts System::totals() const {
   return impl_->totals();
@@ -433,6 +484,9 @@ scheduler::PolicyReport System::scheduler_report() const {
 }
 double System::demand_at(scheduler::WallTime wall) const {
   return impl_->dispatcher().demand_at(wall);
+}
+std::vector<DecoderReading> System::decoders() const {
+  return impl_->decoders();
 }
 std::vector<memory::PoolReading> System::pools() const {
   return impl_->pools();

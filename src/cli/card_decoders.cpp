@@ -1,5 +1,8 @@
 #include "cli/card_decoders.hpp"
 
+#include <algorithm>
+#include <map>
+
 #include "gantry/core/errors.hpp"
 #include "gantry/memory/gpu.hpp"
 
@@ -9,40 +12,65 @@ namespace {
 /// Of the card's memory, for everything that Gantry keeps there.
 constexpr double kMemoryFraction = 0.8;
 
-/// The card that all of them run on, -1 where there is none.
-int common_card(const std::vector<std::unique_ptr<engine::Backend>>& backends) {
-  int card = -1;
-  for (const auto& backend : backends) {
-    const auto capabilities = backend->capabilities();
-    if (!capabilities.device_frames || (card >= 0 && capabilities.device_index != card)) return -1;
-    card = capabilities.device_index;
-  }
-  return card;
-}
-
 }  // namespace
 
-std::function<std::unique_ptr<media::Decoder>(const media::DecoderOptions&)> CardDecoders::maker() const {
-  if (!nvdec) return {};
-  return [nvdec = nvdec](const media::DecoderOptions& options) { return nvdec->make_decoder(options); };
+app::System::MakeDecoder CardDecoders::maker() const {
+  const auto nvdecs = all();
+  if (std::none_of(nvdecs.begin(), nvdecs.end(), [](const auto& nvdec) { return nvdec != nullptr; })) return {};
+  return [nvdecs](const media::DecoderOptions& options, int place) {
+    const auto* nvdec = place >= 0 ? nvdecs[static_cast<std::size_t>(place)].get() : nullptr;
+    return nvdec != nullptr ? nvdecs[static_cast<std::size_t>(place)]->make_decoder(options)
+                            : media::make_ffmpeg_decoder(options);
+  };
+}
+
+std::vector<std::shared_ptr<media::Nvdec>> CardDecoders::all() const {
+  std::vector<std::shared_ptr<media::Nvdec>> nvdecs;
+  for (const Card& card : cards) nvdecs.push_back(card.nvdec);
+  return nvdecs;
+}
+
+app::DecodersFn CardDecoders::reader() const {
+  return [this] {
+    std::vector<app::DecoderReading> readings;
+    for (std::size_t i = 0; i < cards.size(); ++i)
+      if (cards[i].nvdec)
+        readings.push_back({.place = static_cast<int>(i),
+                            .device = {},
+                            .nvdec = cards[i].nvdec->stats(),
+                            .budget = cards[i].budget->stats()});
+    return readings;
+  };
 }
 
 CardDecoders open_card_decoders(const std::vector<std::unique_ptr<engine::Backend>>& backends,
-                                media::NvdecOptions options, const std::function<void(const std::string&)>& say) {
+                                const media::NvdecOptions& wanted, const std::function<void(const std::string&)>& say) {
   CardDecoders decoders;
-  const int card = common_card(backends);
-  if (card < 0) return decoders;
-  try {
-    decoders.gpu = memory::open_gpu(card);
-    const auto memory = decoders.gpu->memory();
-    const auto taken = memory.total_bytes - memory.free_bytes;
-    const auto allowed = static_cast<std::size_t>(static_cast<double>(memory.total_bytes) * kMemoryFraction);
-    decoders.budget = std::make_unique<memory::MemoryBudget>(allowed > taken ? allowed - taken : 0);
-    options.budget = decoders.budget.get();
-    decoders.nvdec = media::Nvdec::open(decoders.gpu, options);
-  } catch (const DeviceError& error) {
-    say(std::string("cameras are decoded on the CPU: ") + error.what());
-    return {};
+  std::map<int, int> parts;  // of each card
+  for (const auto& backend : backends)
+    if (const auto capabilities = backend->capabilities(); capabilities.device_frames)
+      ++parts[capabilities.device_index];
+  for (const auto& backend : backends) {
+    CardDecoders::Card& card = decoders.cards.emplace_back();
+    const auto capabilities = backend->capabilities();
+    if (!capabilities.device_frames) continue;
+    const double share = 1.0 / parts[capabilities.device_index];
+    try {
+      auto gpu = memory::open_gpu(capabilities.device_index);
+      const auto memory = gpu->memory();
+      const auto taken = memory.total_bytes - memory.free_bytes;
+      const auto allowed = static_cast<std::size_t>(static_cast<double>(memory.total_bytes) * kMemoryFraction);
+      const double left = static_cast<double>(allowed > taken ? allowed - taken : 0);
+      card.budget = std::make_unique<memory::MemoryBudget>(static_cast<std::size_t>(left * share));
+      media::NvdecOptions options = wanted;
+      options.budget = card.budget.get();
+      options.share_of_card = share;
+      card.nvdec = media::Nvdec::open(gpu, options);
+      card.gpu = std::move(gpu);
+    } catch (const DeviceError& error) {
+      say("cameras of " + capabilities.device + " are decoded on the CPU: " + error.what());
+      card = {};
+    }
   }
   return decoders;
 }

@@ -47,7 +47,8 @@ void add_model_options(CLI::App& command, ModelChoice& choice) {
       ->check(CLI::Range(0, 1024));
 }
 
-std::unique_ptr<engine::Backend> open_model(const ModelChoice& choice, engine::Mode mode, bool wait_for_tuning) {
+std::unique_ptr<engine::Backend> open_model(const ModelChoice& choice, engine::Mode mode, bool wait_for_tuning,
+                                            int streams) {
   const auto size = config::parse_input_size(choice.imgsz).value_or(config::InputSize{});
   engine::ModelOptions options;
   options.path = app::find_model(choice.model);
@@ -56,7 +57,20 @@ std::unique_ptr<engine::Backend> open_model(const ModelChoice& choice, engine::M
   options.mode = mode;
   options.wait_for_tuning = wait_for_tuning;
   options.threads = choice.threads;
+  options.streams = streams;
   return engine::make_backend(options);
+}
+
+std::vector<std::unique_ptr<engine::Backend>> open_model_on(const ModelChoice& choice,
+                                                            const std::vector<std::string>& devices,
+                                                            bool wait_for_tuning, int streams) {
+  std::vector<std::unique_ptr<engine::Backend>> backends;
+  for (const std::string& device : devices) {
+    ModelChoice one = choice;
+    one.device = device;
+    backends.push_back(open_model(one, engine::Mode::kThroughput, wait_for_tuning, streams));
+  }
+  return backends;
 }
 
 namespace {
@@ -81,8 +95,13 @@ std::vector<std::unique_ptr<engine::Backend>> open_backends(const config::Config
                                                                          : engine::Device::kAuto;
   options.input = {config.model.imgsz.width, config.model.imgsz.height};
   options.threads = config.engine.threads;
+  options.streams = config.engine.streams;
   std::vector<std::unique_ptr<engine::Backend>> backends;
   backends.push_back(engine::make_backend(options));
+  // Where the first one runs on a card, each of the others gets one.
+  const int cards = backends.front()->capabilities().device_index >= 0 ? engine::gpu_count() : 1;
+  for (options.device_index = 1; options.device_index < cards; ++options.device_index)
+    backends.push_back(engine::make_backend(options));
   return backends;
 }
 

@@ -26,7 +26,11 @@ void add_model_options(CLI::App& command, ModelChoice& choice);
 /// @throws ModelError, DeviceError
 [[nodiscard]] std::unique_ptr<engine::Backend> open_model(const ModelChoice& choice,
                                                           engine::Mode mode = engine::Mode::kThroughput,
-                                                          bool wait_for_tuning = false);
+                                                          bool wait_for_tuning = false, int streams = 4);
+/// One a device of `devices`: "cuda:0", "cuda:1"; the same card twice is two devices that share it.
+[[nodiscard]] std::vector<std::unique_ptr<engine::Backend>> open_model_on(const ModelChoice& choice,
+                                                                          const std::vector<std::string>& devices,
+                                                                          bool wait_for_tuning, int streams);
 
 /// What a configuration file asks for, one back end a device. @throws ModelError, DeviceError
 [[nodiscard]] std::vector<std::unique_ptr<engine::Backend>> open_backends(const config::Config& config);

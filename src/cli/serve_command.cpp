@@ -81,6 +81,7 @@ int run(const ServeCommand& command) {
   const CardDecoders decoders =
       open_card_decoders(backends, {}, [&log](const std::string& text) { log.warning(text); });
   app::System system{config, std::move(backends), clock, to_log, decoders.maker()};
+  system.watch_decoders(decoders.reader());
   std::optional<sinks::JsonlSink> results;
   app::Subscription to_results;
   if (!config.results.jsonl.empty()) {

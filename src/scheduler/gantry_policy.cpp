@@ -92,7 +92,10 @@ void GantryPolicy::Impl::set_camera(const CameraSpec& spec, Ns now) {
   camera->spec = spec;
   if (spec.period > Duration::zero()) camera->beat.set_period(static_cast<double>(spec.period.count()));
   if (fresh && spec.deadline > Duration::zero()) camera->slack_ns = static_cast<double>(spec.deadline.count());
-  if (move) set_home(*camera, pick_home(*camera), now);
+  if (move)
+    set_home(*camera, pick_home(*camera), now);
+  else if (!spec.pinned)
+    reconsider_home(*camera, now);
   set_urgent(*camera, is_urgent(*camera, now));
   const auto wanted = camera_index_.size() * kMaxDepth;
   if (frames_.size() < wanted) {

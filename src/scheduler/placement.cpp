@@ -154,25 +154,32 @@ void GantryPolicy::Impl::move_away(Device& device, Ns now) {
   }
 }
 
-/// A device came (back): homeless cameras and those whose wish it is move in, then cameras move from the fullest to the
-/// emptiest device until their loads are within kRebalance.
-void GantryPolicy::Impl::rehome_strays(Ns now) {
-  for (Camera& camera : cameras_) {
-    if (!camera.alive || camera.spec.pinned) continue;
-    const bool homeless = camera.home == kNoDevice || !devices_[camera.home].takes_cameras();
-    if (!homeless && (camera.spec.home == kNoDevice || camera.spec.home == camera.home)) continue;
+/// Of a camera that is free to move: away from a home that takes none, to the one that it wishes for, or from a full
+/// device to the emptiest where their loads differ by more than kRebalance.
+void GantryPolicy::Impl::reconsider_home(Camera& camera, Ns now) {
+  const bool homeless = camera.home == kNoDevice || !devices_[camera.home].takes_cameras();
+  if (homeless || (camera.spec.home != kNoDevice && camera.spec.home != camera.home)) {
     const DeviceId home = pick_home(camera);
     if (home != camera.home && home != kNoDevice) set_home(camera, home, now);
+    return;
   }
-  for (Camera& camera : cameras_) {
-    if (!camera.alive || camera.spec.pinned || camera.spec.home != kNoDevice || camera.home == kNoDevice) continue;
-    const Device* emptiest = nullptr;
-    for (const Device& device : devices_)
-      if (device.takes_cameras() && (emptiest == nullptr || device.load < emptiest->load)) emptiest = &device;
-    if (emptiest == nullptr || emptiest->spec.id == camera.home) continue;
-    const double there = emptiest->load + camera.load_fps / capacity_fps(*emptiest);
-    if (devices_[camera.home].load > kRebalance * there) set_home(camera, emptiest->spec.id, now);
-  }
+  if (camera.spec.home != kNoDevice) return;
+  const Device* emptiest = nullptr;
+  for (const Device& device : devices_)
+    if (device.takes_cameras() && (emptiest == nullptr || device.load < emptiest->load)) emptiest = &device;
+  if (emptiest == nullptr || emptiest->spec.id == camera.home) return;
+  const double there = emptiest->load + camera.load_fps / capacity_fps(*emptiest);
+  if (devices_[camera.home].load > kRebalance * there) set_home(camera, emptiest->spec.id, now);
+}
+
+/// A device came (back): the homeless move in first, then loads are evened out.
+void GantryPolicy::Impl::rehome_strays(Ns now) {
+  const auto homeless = [this](const Camera& camera) {
+    return camera.home == kNoDevice || !devices_[camera.home].takes_cameras();
+  };
+  for (const bool first : {true, false})
+    for (Camera& camera : cameras_)
+      if (camera.alive && !camera.spec.pinned && homeless(camera) == first) reconsider_home(camera, now);
 }
 
 DeviceId GantryPolicy::Impl::home_of(CameraId id) const {

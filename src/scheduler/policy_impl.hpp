@@ -94,6 +94,7 @@ class GantryPolicy::Impl {
   [[nodiscard]] DeviceId pick_home(const Camera& camera) const;
   void set_home(Camera& camera, DeviceId home, Ns now);
   void move_away(Device& device, Ns now);
+  void reconsider_home(Camera& camera, Ns now);
   void rehome_strays(Ns now);
   Device* to_help(const Device& helper, Ns now, double own_ns);
   void wake_helper(const Device& busy, ShapeId shape);

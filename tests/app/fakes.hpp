@@ -38,7 +38,21 @@ class FakeBackend final : public engine::Backend {
   }
 
   const engine::ModelInfo& model() const noexcept override { return model_; }
+  /// From now on it takes frames that lie on the card `index` and nothing else. @pre nobody uses it yet
+  void become_card(int index) { card_ = index; }
+  /// Lost for good: every batch from now on is answered with kDevice.
+  void lose() { lost_ = true; }
+  [[nodiscard]] bool failed() const noexcept override { return lost_; }
+  /// Frames that came to the wrong card.
+  [[nodiscard]] int strangers() const { return strangers_; }
+
   engine::Capabilities capabilities() const override {
+    if (card_ >= 0)
+      return {.device = "cuda:" + std::to_string(card_),
+              .concurrent_batches = static_cast<int>(threads_.size()),
+              .max_batch = max_batch_,
+              .device_frames = true,
+              .device_index = card_};
     return {.device = max_batch_ > 1 ? "fake" : "cpu",
             .concurrent_batches = static_cast<int>(threads_.size()),
             .max_batch = max_batch_};
@@ -77,6 +91,10 @@ class FakeBackend final : public engine::Backend {
       if (delay_) std::this_thread::sleep_for(delay_(batch));
       Result<void> verdict;
       if (verdict_) verdict = verdict_(batch);
+      if (lost_) verdict = fail(ErrorCode::kDevice, "lost");
+      for (const auto& entry : batch.entries)
+        if (card_ >= 0 && entry.frame.image.space == MemorySpace::kDevice && entry.frame.image.device != card_)
+          ++strangers_;
       for (auto& entry : batch.entries) {
         const auto* luma = entry.frame.image.planes[0].data;
         const float x1 = luma != nullptr ? static_cast<float>(*luma) : 0;
@@ -92,6 +110,9 @@ class FakeBackend final : public engine::Backend {
   const int max_batch_;
   const Delay delay_;
   const Verdict verdict_;
+  int card_ = -1;
+  std::atomic<bool> lost_{false};
+  std::atomic<int> strangers_{0};
   std::atomic<std::size_t> largest_batch_{0};
   mutable std::mutex mutex_;
   std::condition_variable wake_;

@@ -363,7 +363,7 @@ TEST_F(SystemTest, PicturesOnACardAreBroughtToTheHostOnlyWhileSomebodyAsks) {
         const std::lock_guard lock{log_mutex};
         log.emplace_back(text);
       },
-      [](const media::DecoderOptions&) { return std::make_unique<CardDecoder>(); });
+      [](const media::DecoderOptions&, int) { return std::make_unique<CardDecoder>(); });
   system->start();
   EXPECT_TRUE(publishes("a"));
   EXPECT_EQ(CardDecoder::downloads, 0);

@@ -12,6 +12,7 @@ struct GpuUse {
   double decoder_percent = 0;  ///< of the video decoders
   double watts = 0;
   std::uint64_t memory_bytes = 0;  ///< most in use on the whole card
+  std::uint64_t memory_now = 0;    ///< in the last sample
 };
 
 /// Thread-safe. Without a driver it measures nothing and says so by `samples`.
@@ -21,6 +22,8 @@ class GpuMeter {
   ~GpuMeter();
   GpuMeter(const GpuMeter&) = delete;
   GpuMeter& operator=(const GpuMeter&) = delete;
+  /// Bytes in use on the whole card, a fifth of a second old at most; 0: not known.
+  [[nodiscard]] std::uint64_t memory_now() const;
   /// Since the last call, or the start.
   [[nodiscard]] GpuUse take();
 

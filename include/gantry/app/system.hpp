@@ -23,6 +23,8 @@
 #include "gantry/core/result.hpp"
 #include "gantry/engine/backend.hpp"
 #include "gantry/media/camera_stream.hpp"
+#include "gantry/media/nvdec.hpp"
+#include "gantry/memory/budget.hpp"
 #include "gantry/memory/pool.hpp"
 #include "gantry/scheduler/dispatcher.hpp"
 #include "gantry/sinks/frame_result.hpp"
@@ -43,6 +45,8 @@ struct CameraStatus {
   media::CameraCounters stream;
   std::shared_ptr<const StageHistograms> latency;  ///< of its results, since the camera was added
   std::optional<vision::Quality> picture;          ///< of the picture last looked at; none where none was
+  /// Its home: the device whose decoders and network have its frames; empty: none, any device may run them.
+  std::string home;
 };
 
 /// The newest result of a camera and the picture that it belongs to.
@@ -51,6 +55,16 @@ struct Snapshot {
   Image image;        ///< view into `pixels`
   StorageRef pixels;  ///< shared with the pipeline: read only, and let go soon. Always in host memory
 };
+
+/// A card's video decoders at one moment.
+struct DecoderReading {
+  int place = 0;       ///< number of the back end whose cameras they decode
+  std::string device;  ///< its name; System fills it in
+  media::NvdecStats nvdec;
+  memory::BudgetStats budget;
+};
+/// Thread-safe.
+using DecodersFn = std::function<std::vector<DecoderReading>()>;
 
 /// A picture that a client hands in, to be run like a camera's frame.
 struct PictureRequest {
@@ -108,10 +122,12 @@ class Subscription {
 
 class System {
  public:
-  /// How cameras decode; empty: by FFmpeg on the CPU. A card's decoders hand out frames that lie there, which every
-  /// back end must be able to take.
-  using MakeDecoder = std::function<std::unique_ptr<media::Decoder>(const media::DecoderOptions&)>;
-  /// Checks everything and connects to nothing. @param backends one a device, of the same model, not empty
+  /// How cameras decode; empty: by FFmpeg on the CPU. `place` is the number of the back end that is the camera's home,
+  /// or kOnCpu. A card's decoders hand out frames that lie there: they run there only. Called on cameras' threads.
+  using MakeDecoder = std::function<std::unique_ptr<media::Decoder>(const media::DecoderOptions&, int place)>;
+  static constexpr int kOnCpu = -1;
+  /// Checks everything and connects to nothing. @param backends one a device, of the same model, not empty; devices of
+  /// one name (parts of a card) are numbered: "cuda:0", "cuda:0#2"
   /// @throws ConfigError for classes that the model does not have, MediaError for sources that nobody can open
   System(config::Config config, std::vector<std::unique_ptr<engine::Backend>> backends, const Clock& clock, LogFn log,
          MakeDecoder make_decoder = {});
@@ -123,6 +139,8 @@ class System {
   /// Calls `arrival` with every camera's frame that reaches the scheduler, not with pictures of infer(): those have no
   /// stream to be replayed. @pre before start()
   void watch_arrivals(ArrivalFn arrival);
+  /// Where decoders() reads. @pre before start()
+  void watch_decoders(DecodersFn read);
   void start();
   /// Lets go of every camera, ends every frame, and returns. Books and questions stay. Idempotent.
   void stop();
@@ -140,7 +158,8 @@ class System {
   config::Changes apply(const config::Config& next);
   /// Serves the camera as `priority` for `duration`, instead of its own. kNotFound, kInvalid (duration 0 or less).
   [[nodiscard]] Result<void> boost(const std::string& id, Priority priority, Duration duration);
-  /// A device that drains finishes what it runs and takes nothing new; false ends that. kNotFound.
+  /// A device that drains finishes what it runs and takes nothing new, and its cameras move to others; false ends that,
+  /// and cameras move back until loads are even. kNotFound.
   [[nodiscard]] Result<void> drain(const std::string& device, bool draining);
 
   // -- pictures from elsewhere
@@ -172,6 +191,8 @@ class System {
   [[nodiscard]] double demand_at(scheduler::WallTime wall) const;
   /// Pools of memory: decoded pictures, and what the back ends have.
   [[nodiscard]] std::vector<memory::PoolReading> pools() const;
+  /// Of the cards that decode; empty where none does.
+  [[nodiscard]] std::vector<DecoderReading> decoders() const;
 
  private:
   class Impl;

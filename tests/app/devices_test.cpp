@@ -1,0 +1,209 @@
+// Several devices: homes by load, a lost one's cameras, draining, coming back. The cards are fakes.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "app/fakes.hpp"
+#include "gantry/app/system.hpp"
+#include "gantry/media/source_factory.hpp"
+
+namespace gantry::app {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using test::FakeBackend;
+
+/// An endless camera of raw pictures, 25 a second.
+class Steady final : public media::Source {
+ public:
+  Steady() {
+    stream_.codec = "raw";
+    stream_.live = true;
+  }
+  Result<void> open() override { return {}; }
+  Result<media::Packet> next() override {
+    std::unique_lock lock{mutex_};
+    if (wake_.wait_for(lock, milliseconds{40}, [this] { return cancelled_; }))
+      return fail(ErrorCode::kCancelled, "cancelled");
+    auto* pixels = new test::CountedPixels{alive, 1};
+    media::RawPayload raw;
+    raw.pixels = StorageRef{pixels};
+    raw.image.width = raw.image.height = 16;
+    raw.image.planes[0] = {pixels->data(), 16};
+    raw.image.planes[1] = {pixels->data() + 256, 16};
+    media::Packet packet;
+    packet.payload = std::move(raw);
+    packet.pts = milliseconds{40} * next_;
+    packet.arrived_at = SteadyClock{}.now();
+    packet.keyframe = true;
+    packet.stream_changed = next_++ == 0;
+    return packet;
+  }
+  const media::StreamInfo& stream() const noexcept override { return stream_; }
+  void cancel() noexcept override {
+    {
+      const std::lock_guard lock{mutex_};
+      cancelled_ = true;
+    }
+    wake_.notify_all();
+  }
+  static inline std::atomic<int> alive{0};
+
+ private:
+  media::StreamInfo stream_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool cancelled_ = false;
+  int next_ = 0;
+};
+
+/// Says that its pictures lie on a card.
+class CardDecoder final : public media::Decoder {
+ public:
+  explicit CardDecoder(int card) : card_(card), inner_(media::make_ffmpeg_decoder()) {}
+  Result<void> open(const media::StreamInfo& stream) override { return inner_->open(stream); }
+  void send(const media::Packet& packet, media::Need need) override { inner_->send(packet, need); }
+  void finish() override { inner_->finish(); }
+  media::DecodeEvent receive(Frame& frame) override {
+    const auto event = inner_->receive(frame);
+    if (event != media::DecodeEvent::kFrame) return event;
+    frame.image.space = MemorySpace::kDevice;
+    frame.image.device = card_;
+    return event;
+  }
+  void set_skip(media::SkipLevel level) noexcept override { inner_->set_skip(level); }
+  media::DecoderStats stats() const noexcept override {
+    auto stats = inner_->stats();
+    stats.place = media::DecodePlace::kGpu;
+    stats.reason = media::DecodeReason::kShared;
+    return stats;
+  }
+
+ private:
+  const int card_;
+  const std::unique_ptr<media::Decoder> inner_;
+};
+
+class DevicesTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    media::register_scheme("steady", [](const auto&) { return std::make_unique<Steady>(); });
+  }
+  /// @param same_card all of them are parts of card 0
+  void start(int devices, int cameras, bool same_card = false) {
+    std::vector<std::unique_ptr<engine::Backend>> backends;
+    for (int i = 0; i < devices; ++i) {
+      auto backend = std::make_unique<FakeBackend>(2, 8, [](const auto&) { return milliseconds{2}; });
+      backend->become_card(same_card ? 0 : i);
+      fakes_.push_back(backend.get());
+      backends.push_back(std::move(backend));
+    }
+    system_ = std::make_unique<System>(
+        config::Config{}, std::move(backends), clock_, [](auto...) {},
+        [same_card](const media::DecoderOptions&, int place) -> std::unique_ptr<media::Decoder> {
+          if (place == System::kOnCpu) return media::make_ffmpeg_decoder();
+          return std::make_unique<CardDecoder>(same_card ? 0 : place);
+        });
+    results_ = system_->subscribe([this](const sinks::FrameResult& result) {
+      const std::lock_guard lock{mutex_};
+      newest_[result.camera] = clock_.now();
+    });
+    system_->start();
+    for (int i = 0; i < cameras; ++i) {
+      config::CameraConfig camera;
+      camera.source = "steady://x";
+      ASSERT_TRUE(system_->add_camera("c" + std::to_string(i), camera));
+    }
+    ASSERT_TRUE(eventually([&] { return answered_since({}) == cameras; }));
+  }
+  void TearDown() override {
+    if (!system_) return;
+    system_->stop();
+    const auto totals = system_->totals();
+    EXPECT_EQ(totals.received, totals.published() + totals.dropped());
+    EXPECT_EQ(totals.in_flight, 0U);
+    results_.reset();
+    system_.reset();
+    EXPECT_EQ(Steady::alive, 0);
+  }
+  std::map<std::string, int> homes() const {
+    std::map<std::string, int> count;
+    for (const auto& camera : system_->cameras()) ++count[camera.home];
+    return count;
+  }
+  int answered_since(TimePoint since) {
+    const std::lock_guard lock{mutex_};
+    return static_cast<int>(
+        std::count_if(newest_.begin(), newest_.end(), [&](const auto& entry) { return entry.second > since; }));
+  }
+  static bool eventually(const std::function<bool()>& holds, Duration within = seconds{20}) {
+    const SteadyClock clock;
+    for (const auto end = clock.now() + within; clock.now() < end; std::this_thread::sleep_for(milliseconds{10}))
+      if (holds()) return true;
+    return holds();
+  }
+
+  SteadyClock clock_;
+  std::vector<FakeBackend*> fakes_;
+  std::mutex mutex_;
+  std::map<std::string, TimePoint> newest_;
+  std::unique_ptr<System> system_;
+  Subscription results_;
+};
+
+TEST_F(DevicesTest, CamerasSpreadEvenlyAndRunWhereTheyAreDecoded) {
+  start(2, 8);
+  EXPECT_EQ(homes(), (std::map<std::string, int>{{"cuda:0", 4}, {"cuda:1", 4}}));
+  const auto since = clock_.now();
+  EXPECT_TRUE(eventually([&] { return answered_since(since) == 8; }));
+  for (const auto* fake : fakes_) EXPECT_EQ(fake->strangers(), 0);
+}
+
+TEST_F(DevicesTest, ALostDevicesCamerasMoveWithinTwoSeconds) {
+  start(3, 9);
+  const auto lost_at = clock_.now();
+  fakes_[1]->lose();
+  ASSERT_TRUE(eventually([&] { return !homes().contains("cuda:1"); }));
+  const auto moved_at = clock_.now();
+  EXPECT_LE(moved_at - lost_at, seconds{2});
+  EXPECT_TRUE(eventually([&] { return answered_since(moved_at) == 9; }, seconds{2})) << "every camera is served again";
+  EXPECT_EQ(homes()["cuda:0"] + homes()["cuda:2"], 9);
+  bool down = false;
+  for (const auto& device : system_->scheduler_report().devices)
+    down = down || device.state == scheduler::DeviceState::kDown;
+  EXPECT_TRUE(down) << "which readiness reads";
+}
+
+TEST_F(DevicesTest, OneCanBeDrainedAndFillsAgain) {
+  start(2, 8);
+  ASSERT_TRUE(system_->drain("cuda:0", true));
+  EXPECT_EQ(homes(), (std::map<std::string, int>{{"cuda:1", 8}}));
+  const auto drained_at = clock_.now();
+  EXPECT_TRUE(eventually([&] { return answered_since(drained_at + milliseconds{300}) == 8; }));
+  ASSERT_TRUE(system_->drain("cuda:0", false));
+  EXPECT_TRUE(eventually([&] {
+    auto now = homes();
+    return now["cuda:0"] >= 3 && now["cuda:1"] >= 3;
+  }));
+  EXPECT_FALSE(system_->drain("cuda:7", true));
+  for (const auto* fake : fakes_) EXPECT_LE(fake->strangers(), 16) << "only what was on its way while cameras moved";
+}
+
+TEST_F(DevicesTest, PartsOfOneCardAreDevicesOfTheirOwn) {
+  start(2, 6, true);
+  EXPECT_EQ(homes(), (std::map<std::string, int>{{"cuda:0", 3}, {"cuda:0#2", 3}}));
+  fakes_[0]->lose();
+  EXPECT_TRUE(eventually([&] { return homes() == std::map<std::string, int>{{"cuda:0#2", 6}}; }, seconds{2}));
+}
+
+TEST_F(DevicesTest, WhereAllAreLostTheBooksStillBalance) {
+  start(2, 4);
+  for (auto* fake : fakes_) fake->lose();
+  EXPECT_TRUE(eventually([&] { return system_->totals()[Outcome::kEngineError] > 0; }));
+}
+
+}  // namespace
+}  // namespace gantry::app
