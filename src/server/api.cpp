@@ -135,7 +135,16 @@ std::vector<std::string> Api::Impl::not_ready_because() const {
 Response Api::Impl::ready() const {
   const auto reasons = not_ready_because();
   const bool good = reasons.empty();
-  return server::json(good ? 200 : 503, Json{{"status", good ? "ready" : "not ready"}, {"reasons", reasons}}.dump());
+  // One that has failed does not make the server unready while others work; who watches sees it here.
+  auto devices = Json::object();
+  const auto metrics = system_.scheduler_metrics();
+  for (const auto& device : system_.scheduler_report().devices)
+    if (device.id < metrics.devices.size())
+      devices[metrics.devices[device.id].name] =
+          device.breaker == "open" ? "breaker open" : scheduler::to_string(device.state);
+  return server::json(
+      good ? 200 : 503,
+      Json{{"status", good ? "ready" : "not ready"}, {"reasons", reasons}, {"devices", devices}}.dump());
 }
 
 void Api::Impl::add_sessions(Router& router) {

@@ -51,6 +51,7 @@ Json status_of(const CameraView& camera, TimePoint now) {
               {"height", s.stream.height},
               {"decoder", decoder_name(s.stream)},
               {"decoder_reason", media::to_string(s.stream.decoded_there)},
+              {"device", s.home.empty() ? Json{} : Json(s.home)},
               {"reconnects", std::max<std::uint64_t>(s.stream.connections, 1) - 1},
               {"in_per_second", rounded(camera.rates.in)},
               {"out_per_second", rounded(camera.rates.out)},

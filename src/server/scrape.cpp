@@ -140,6 +140,36 @@ void add_devices(Exposition& out, const scheduler::DispatcherMetrics& dispatcher
   out.set(Metric::kDegradeStep, {}, report.degrade_step);
 }
 
+void add_decoders(Exposition& out, const app::System& system) {
+  for (const auto& [place, device, nvdec, budget] : system.decoders()) {
+    const auto pictures = [&, name = device](std::string_view what, std::uint64_t count) {
+      out.set(Metric::kDecoderPictures, {name, what}, number(count));
+    };
+    out.set(Metric::kDecoderSessions, {device}, nvdec.sessions);
+    out.set(Metric::kDecoderCameras, {device, "shared"}, nvdec.cameras_shared);
+    out.set(Metric::kDecoderCameras, {device, "alone"}, nvdec.cameras_alone);
+    out.set(Metric::kDecoderLoad, {device}, nvdec.load);
+    for (int i = 0; i < media::kDecodeReasonCount; ++i)
+      out.set(Metric::kDecoderChoices, {device, media::to_string(static_cast<media::DecodeReason>(i))},
+              number(nvdec.choices[static_cast<std::size_t>(i)]));
+    pictures("decoded", nvdec.decoded);
+    pictures("mapped", nvdec.mapped);
+    pictures("refused", nvdec.refused);
+    pictures("concealed", nvdec.concealed);
+    pictures("map_failed", nvdec.map_failed);
+    pictures("given_up", nvdec.given_up);
+    pictures("no_output", nvdec.no_output);
+    pictures("unlisted", nvdec.unlisted);
+    out.set(Metric::kDecoderRefused, {device}, number(nvdec.sessions_refused));
+    out.set(Metric::kDecoderCalls, {device, "decode"}, nvdec.decode_call_seconds);
+    out.set(Metric::kDecoderCalls, {device, "map"}, nvdec.map_call_seconds);
+    out.set(Metric::kBudget, {device, "limit"}, number(budget.limit_bytes));
+    out.set(Metric::kBudget, {device, "reserved"}, number(budget.reserved_bytes));
+    out.set(Metric::kBudget, {device, "high_water"}, number(budget.high_water_bytes));
+    out.set(Metric::kBudgetRefused, {device}, number(budget.refused));
+  }
+}
+
 void add_pools(Exposition& out, const app::System& system) {
   for (const auto& pool : system.pools())
     for (const auto& size : pool.classes) {
@@ -193,6 +223,7 @@ std::string scrape(const app::System& system, const ScrapeContext& context) {
   add_scheduling(out, dispatcher, context);
   add_devices(out, dispatcher, system.scheduler_report(), context);
   out.set(Metric::kBatchEfficiency, {}, batch_efficiency(system, dispatcher));
+  add_decoders(out, system);
   add_pools(out, system);
   if (context.config) add_config(out, *context.config);
   const auto process = process_use();

@@ -175,6 +175,31 @@ TEST_F(ApiTest, MetricsAreLiveAndTheBooksBalance) {
   EXPECT_EQ(values["gantry_cameras"], 1);
 }
 
+TEST_F(ApiTest, MetricsTellOfTheDecodersOfACard) {
+  EXPECT_THAT(get("/metrics").body, Not(HasSubstr("gantry_decoder_sessions")));
+  close();
+  open();
+  system_->watch_decoders([] {
+    app::DecoderReading reading;
+    reading.nvdec.sessions = 3;
+    reading.nvdec.cameras_shared = 9;
+    reading.nvdec.choices[static_cast<std::size_t>(media::DecodeReason::kSaturated)] = 2;
+    reading.nvdec.given_up = 5;
+    reading.nvdec.map_call_seconds = 1.5;
+    reading.budget = {.limit_bytes = 4096, .reserved_bytes = 1024};
+    return std::vector{reading};
+  });
+  run();
+  const std::string body = get("/metrics").body;
+  for (const char* line :
+       {"gantry_decoder_sessions{device=\"cpu\"} 3", "gantry_decoder_cameras{device=\"cpu\",seat=\"shared\"} 9",
+        "gantry_decoder_choices_total{device=\"cpu\",reason=\"saturated\"} 2",
+        "gantry_decoder_pictures_total{device=\"cpu\",what=\"given_up\"} 5",
+        "gantry_decoder_call_seconds_total{call=\"map\",device=\"cpu\"} 1.5",
+        "gantry_memory_budget_bytes{device=\"cpu\",what=\"reserved\"} 1024"})
+    EXPECT_THAT(body, HasSubstr(line));
+}
+
 TEST_F(ApiTest, StatsAndSystemSayWhatRuns) {
   run();
   ASSERT_TRUE(published("gate"));

@@ -18,7 +18,11 @@ import urllib.request
 
 from live_server import MODEL, SKIPPED, Server
 
-ONLY_ON_GPUS = {"gantry_device_memory_used_bytes", "gantry_device_memory_total_bytes"}
+ONLY_ON_GPUS = {
+    "gantry_device_memory_used_bytes", "gantry_device_memory_total_bytes", "gantry_decoder_sessions",
+    "gantry_decoder_cameras", "gantry_decoder_load_ratio", "gantry_decoder_choices_total",
+    "gantry_decoder_pictures_total", "gantry_decoder_sessions_refused_total", "gantry_decoder_call_seconds_total",
+    "gantry_memory_budget_bytes", "gantry_memory_budget_refused_total"}
 
 
 def free_port():

@@ -57,6 +57,16 @@ enum class Metric : std::uint8_t {
   kDeviceMemoryUsed,
   kDeviceMemoryTotal,
   kPredictionError,
+  // A card's video decoders, and what may be taken of its memory
+  kDecoderSessions,
+  kDecoderCameras,
+  kDecoderLoad,
+  kDecoderChoices,
+  kDecoderPictures,
+  kDecoderRefused,
+  kDecoderCalls,
+  kBudget,
+  kBudgetRefused,
   // Load
   kDemand,
   kEarlyShed,
