@@ -123,12 +123,6 @@ const char* to_string(Encoding encoding) noexcept {
   return encoding == Encoding::kAffine ? "affine" : "symmetric";
 }
 
-int Quantizer::quantize(float value) const noexcept {
-  const float step = std::nearbyint(value / scale);
-  return static_cast<int>(
-      std::clamp(step + static_cast<float>(zero_point), static_cast<float>(lowest), static_cast<float>(highest)));
-}
-
 Quantizer make_quantizer(double low, double high, Encoding encoding) noexcept {
   low = std::min(low, 0.0);
   high = std::max(high, 0.0);

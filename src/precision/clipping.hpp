@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 
+#include "gantry/engine/graph/quantizer.hpp"
 #include "precision/histogram.hpp"
 
 namespace gantry::precision {
@@ -24,16 +25,7 @@ inline constexpr std::array kClippings{Clipping::kNone, Clipping::kMse, Clipping
 [[nodiscard]] const char* to_string(Clipping clipping) noexcept;
 [[nodiscard]] const char* to_string(Encoding encoding) noexcept;
 
-/// ONNX QuantizeLinear and DequantizeLinear: q = clamp(round_half_even(x / scale) + zero_point, lowest, highest).
-struct Quantizer {
-  float scale = 1;
-  int zero_point = 0;
-  int lowest = 0, highest = 255;
-
-  [[nodiscard]] int quantize(float value) const noexcept;
-  [[nodiscard]] float dequantize(int step) const noexcept { return static_cast<float>(step - zero_point) * scale; }
-  [[nodiscard]] float operator()(float value) const noexcept { return dequantize(quantize(value)); }
-};
+using graph::Quantizer;
 
 /// The quantiser whose range is [low, high], widened to hold 0.
 [[nodiscard]] Quantizer make_quantizer(double low, double high, Encoding encoding) noexcept;

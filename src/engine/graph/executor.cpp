@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <limits>
 #include <optional>
+#include <variant>
 
 #include "engine/graph/packed_conv.hpp"
+#include "engine/graph/quantized_conv.hpp"
 #include "gantry/core/expects.hpp"
 
 namespace gantry::graph {
@@ -16,20 +18,36 @@ Plan in_float32(Plan plan, PlanOptions::Order order) {
   return plan;
 }
 
+void round(const Map& map, const Quantizer& quantizer) {
+  for (int y = 0; y < map.height; ++y)
+    for (int x = 0; x < map.width; ++x)
+      for (int c = 0; c < map.channels; ++c) map.at(y, x)[c] = quantizer(map.at(y, x)[c]);
+}
+
 }  // namespace
 
 class CpuExecutor::Steps {
  public:
   explicit Steps(const Plan& plan) {
     for (const Op& op : plan.ops) {
+      auto& step = convolutions_.emplace_back();
       const auto* conv = op.as<ConvOp>();
-      convs_.push_back(conv == nullptr ? std::nullopt : std::optional<PackedConv>(*conv));
+      if (conv == nullptr) continue;
+      if (conv->input)
+        step.emplace<QuantizedConv>(*conv);
+      else
+        step.emplace<PackedConv>(*conv);
     }
   }
-  [[nodiscard]] const PackedConv& conv(std::size_t op) const { return *convs_[op]; }
+  void convolve(std::size_t op, std::span<const ConstMap> inputs, const ConstMap* residual, const Map& out) const {
+    if (const auto* in_8_bits = std::get_if<QuantizedConv>(&convolutions_[op]); in_8_bits != nullptr)
+      in_8_bits->run(inputs, residual, out);
+    else
+      std::get<PackedConv>(convolutions_[op]).run(inputs, residual, out);
+  }
 
  private:
-  std::vector<std::optional<PackedConv>> convs_;
+  std::vector<std::variant<std::monostate, PackedConv, QuantizedConv>> convolutions_;  // nothing: another op
 };
 
 CpuExecutor::CpuExecutor(Plan plan, PlanOptions::Order order)
@@ -46,10 +64,11 @@ void CpuExecutor::run(std::span<const float> images_nchw, int batch, const Obser
   const auto pitch = static_cast<std::size_t>(input.pitch);
   input_.assign(static_cast<std::size_t>(batch) * pixels * pitch, kUnwritten);
   arena_.assign(plan_.arena_bytes(batch) / sizeof(float), kUnwritten);
+  const auto rounded = [&](float value) { return input.quantizer ? (*input.quantizer)(value) : value; };
   for (std::size_t n = 0; n < static_cast<std::size_t>(batch); ++n)
     for (std::size_t c = 0; c < 3; ++c)
       for (std::size_t p = 0; p < pixels; ++p)
-        input_[(n * pixels + p) * pitch + c] = images_nchw[(n * 3 + c) * pixels + p];
+        input_[(n * pixels + p) * pitch + c] = rounded(images_nchw[(n * 3 + c) * pixels + p]);
 
   for (const Segment& segment : plan_.segments) {
     const int step = segment.images(batch);
@@ -95,7 +114,7 @@ void CpuExecutor::run_op(std::size_t index, int image) {
   for (const View& view : op.outputs) out.push_back(mutable_map(view, image));
   if (const auto* conv = op.as<ConvOp>(); conv != nullptr) {
     const ConstMap residual = conv->residual ? map(*conv->residual, image) : ConstMap{};
-    steps_->conv(index).run(in, conv->residual ? &residual : nullptr, out.front());
+    steps_->convolve(index, in, conv->residual ? &residual : nullptr, out.front());
   } else if (const auto* chain = op.as<PoolChainOp>(); chain != nullptr) {
     pool_chain_reference(*chain, in.front(), out);
   } else if (const auto* pool = op.as<MaxPoolOp>(); pool != nullptr) {
@@ -107,6 +126,8 @@ void CpuExecutor::run_op(std::size_t index, int image) {
   } else if (op.as<CopyOp>() != nullptr) {
     copy_reference(in.front(), out.front());
   }
+  for (std::size_t i = 0; i < op.quantizers.size(); ++i)
+    if (op.quantizers[i]) round(out[i], *op.quantizers[i]);
 }
 
 const DetectOp& CpuExecutor::detect() const {

@@ -16,6 +16,7 @@ class Fuser {
   Fuser(const Model& model, const SizedGraph& sized)
       : model_(model), sized_(sized), graph_(sized.graph), wiring_(sized.graph) {
     result_.dims = sized.dims;
+    note_quantizer(graph_.input.name);
   }
 
   FusedGraph run() {
@@ -42,10 +43,23 @@ class Fuser {
              "attention, Split, Concat, Resize, MaxPool and Add of maps)");
       }
     }
+    require_all_rounded();
     return std::move(result_);
   }
 
  private:
+  /// A file may round where no op of the plan writes: between an activation and its convolution, in the middle of
+  /// attention, at a view.
+  void require_all_rounded() const {
+    for (const auto& [tensor, quantizer] : graph_.quantizers)
+      if (sized_.dims.contains(tensor) && !result_.quantizers.contains(tensor) && !rounded_inside_.contains(tensor))
+        throw ModelError(graph_.source + ": rounds '" + tensor +
+                         "', which the fused plan never holds. Quantise the float model with gantry optimize");
+  }
+  void note_quantizer(const std::string& tensor) {
+    if (const auto found = graph_.quantizers.find(tensor); found != graph_.quantizers.end())
+      result_.quantizers.insert(*found);
+  }
   [[noreturn]] void fail(const Node& node, const std::string& what) const {
     Call{node, graph_.opset, graph_.source}.fail(what);
   }
@@ -59,6 +73,7 @@ class Fuser {
     for (const std::string& input : op.inputs)
       if (!is_map(input))
         throw ModelError(graph_.source + ": '" + op.name + "' reads '" + input + "', which is no activation map");
+    for (const std::string& output : op.outputs) note_quantizer(output);
     result_.ops.push_back(std::move(op));
   }
 
@@ -72,11 +87,17 @@ class Fuser {
     if (match->position->integer("group", 1) != v_channels || window.stride_h != 1 ||
         window.top != window.kernel_h / 2 || window.kernel_h % 2 == 0)
       fail(*match->position, "isn't the depthwise convolution that C2PSA's attention adds");
+    std::optional<Quantizer> position_input;
+    const std::string& v = match->position->inputs[0];
+    if (const auto found = graph_.quantizers.find(v); found != graph_.quantizers.end()) {
+      position_input = found->second;
+      rounded_inside_.insert(v);
+    }
     add_op({softmax.name,
             {match->input},
             "",
             {match->output},
-            AttentionOp{match->heads, match->key_dim, match->head_dim, match->scale, position}});
+            AttentionOp{match->heads, match->key_dim, match->head_dim, match->scale, position, position_input}});
   }
 
   Window conv_window(const Node& node) const {
@@ -109,6 +130,7 @@ class Fuser {
       residual = add->inputs[0] == tensor ? add->inputs[1] : add->inputs[0];
       tensor = add->outputs[0];
     }
+    if (!conv.weights->steps.empty()) conv.input = result_.quantizer_of(node.inputs[0]);
     add_op({node.name, {node.inputs[0]}, residual, {tensor}, conv});
   }
 
@@ -134,6 +156,12 @@ class Fuser {
 
   void fuse_pool(const Node& node) {
     const int kernel = pool_kernel(node);
+    // The largest of rounded values is a rounded value.
+    const std::optional<Quantizer> quantizer = result_.quantizer_of(node.inputs[0]);
+    const auto inherit = [&](const std::vector<std::string>& outputs) {
+      for (const std::string& output : outputs)
+        if (quantizer) result_.quantizers.emplace(output, *quantizer);
+    };
     if (!keeps_size(node)) {
       const Window win = pool_window(node);
       add_op({node.name,
@@ -141,6 +169,7 @@ class Fuser {
               "",
               {node.outputs[0]},
               MaxPoolOp{kernel, static_cast<int>(win.stride_h), static_cast<int>(win.top)}});
+      inherit(node.outputs);
       return;
     }
     FusedOp op{node.name, {node.inputs[0]}, "", {node.outputs[0]}, PoolChainOp{kernel, 1}};
@@ -150,7 +179,9 @@ class Fuser {
       op.outputs.push_back(next->outputs[0]);
     }
     std::get<PoolChainOp>(op.params).stages = static_cast<int>(op.outputs.size());
+    const std::vector<std::string> outputs = op.outputs;
     add_op(std::move(op));
+    inherit(outputs);
   }
   const Node* next_pool(const std::string& tensor, int kernel) const {
     for (const Node* reader : wiring_.readers(tensor))
@@ -246,6 +277,7 @@ class Fuser {
   const Graph& graph_;
   Wiring wiring_;
   std::unordered_set<const Node*> claimed_;
+  std::unordered_set<std::string> rounded_inside_;  // tensors that an op rounds on its way
   FusedGraph result_;
 };
 
@@ -257,6 +289,16 @@ std::vector<Piece> FusedGraph::resolve(const std::string& tensor) const {
   const auto size = dims.find(tensor);
   GANTRY_EXPECTS(size != dims.end() && size->second.size() == 4, "'" + tensor + "' is no activation map");
   return {{tensor, 0, static_cast<int>(size->second[1]), 1}};
+}
+
+std::optional<Quantizer> FusedGraph::quantizer_of(const std::string& tensor) const {
+  std::optional<Quantizer> common;
+  for (const Piece& piece : resolve(tensor)) {
+    const auto found = quantizers.find(piece.root);
+    if (found == quantizers.end() || (common && *common != found->second)) return std::nullopt;
+    common = found->second;
+  }
+  return common;
 }
 
 FusedGraph fuse(const Model& model, const SizedGraph& sized) {

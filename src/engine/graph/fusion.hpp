@@ -1,5 +1,6 @@
 #pragma once
 // From an unfused sized graph to fused operators on named tensors. Where they lie is layout.hpp's business.
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -30,9 +31,12 @@ struct FusedGraph {
   std::unordered_map<std::string, std::vector<Piece>> views;  ///< of tensors that no op computes
   std::vector<std::string> concats;                           ///< the views that join, in the graph's order
   std::unordered_map<std::string, Dims> dims;                 ///< of all tensors
+  std::unordered_map<std::string, Quantizer> quantizers;      ///< of the input and of computed tensors that are rounded
 
   /// The pieces of any tensor; of a computed one, itself.
   [[nodiscard]] std::vector<Piece> resolve(const std::string& tensor) const;
+  /// The one quantiser of all pieces; nothing where one has none or another.
+  [[nodiscard]] std::optional<Quantizer> quantizer_of(const std::string& tensor) const;
 };
 
 /// @throws ModelError naming the first node that no pattern covers

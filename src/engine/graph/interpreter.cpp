@@ -19,6 +19,12 @@ std::vector<Tensor> Interpreter::run(const Tensor& input, const Observer& observ
 
   std::unordered_map<std::string, Tensor> values;
   values[graph_.input.name] = input;
+  const auto round = [this](const std::string& tensor, Tensor& value) {
+    const auto quantizer = graph_.quantizers.find(tensor);
+    if (quantizer == graph_.quantizers.end()) return;
+    for (float& v : value.floats()) v = quantizer->second(v);
+  };
+  round(graph_.input.name, values[graph_.input.name]);
   if (observer) observer(Node{}, graph_.input.name, values[graph_.input.name]);
   for (const Node& node : graph_.nodes) {
     std::vector<const Tensor*> in(node.inputs.size(), nullptr);
@@ -30,6 +36,7 @@ std::vector<Tensor> Interpreter::run(const Tensor& input, const Observer& observ
     std::vector<Tensor> out = evaluate_node({node, graph_.opset, graph_.source}, in);
     for (std::size_t i = 0; i < node.outputs.size(); ++i) {
       if (node.outputs[i].empty()) continue;
+      round(node.outputs[i], out[i]);
       if (observer && out[i].is_float()) observer(node, node.outputs[i], out[i]);
       values[node.outputs[i]] = std::move(out[i]);
     }

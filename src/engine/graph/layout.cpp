@@ -1,6 +1,7 @@
 #include "engine/graph/layout.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <unordered_set>
 
 namespace gantry::graph {
@@ -23,10 +24,32 @@ class LayoutMaker {
       for (const std::string& output : op.outputs)
         if (!layout_.roots.contains(output)) place_alone(output);
     copy_where_needed();
+    set_quantizers();
     return std::move(layout_);
   }
 
  private:
+  /// Bytes where all that lies in a buffer is rounded alike.
+  void set_quantizers() {
+    if (!options_.quantized) return;
+    std::vector<std::optional<Quantizer>> common(layout_.buffers.size());
+    std::vector<bool> mixed(layout_.buffers.size(), false);
+    for (const auto& [tensor, view] : layout_.roots) {
+      const auto buffer = static_cast<std::size_t>(view.buffer);
+      const auto found = graph_.quantizers.find(tensor);
+      if (found == graph_.quantizers.end() || (common[buffer] && *common[buffer] != found->second))
+        mixed[buffer] = true;
+      else
+        common[buffer] = found->second;
+    }
+    for (std::size_t i = 0; i < common.size(); ++i) {
+      Buffer& buffer = layout_.buffers[i];
+      if (mixed[i] || !common[i]) continue;
+      buffer.quantizer = common[i];
+      if (!buffer.external) buffer.type = DataType::kInt8;
+    }
+  }
+
   int add_buffer(const std::string& name, int height, int width, int channels, int pitch) {
     Buffer buffer;
     buffer.name = name;
@@ -118,6 +141,8 @@ class LayoutMaker {
       dims[1] = piece.channels;
       graph_.dims[id] = graph_.dims[source] = dims;
       layout_.roots[id] = {buffer, at, piece.channels, 1};
+      if (const auto found = graph_.quantizers.find(piece.root); found != graph_.quantizers.end())
+        graph_.quantizers.insert_or_assign(id, Quantizer(found->second));
       ops.push_back({"copy of " + tensor, {source}, "", {id}, CopyOp{}});
       copies.push_back({id, 0, piece.channels, 1});
       at += piece.channels;

@@ -77,11 +77,17 @@ std::shared_ptr<const Weights> repack(const Graph& graph, const Node& node) {
   weights->kernel_h = static_cast<int>(values->dims[2]);
   weights->kernel_w = static_cast<int>(values->dims[3]);
   weights->values.reserve(values->floats().size());
+  const auto quantized = graph.quantized_constants.find(node.inputs[1]);
+  const QuantizedConstant* steps = quantized == graph.quantized_constants.end() ? nullptr : quantized->second.get();
+  if (steps != nullptr) weights->scales = steps->scales;
   const std::size_t in = static_cast<std::size_t>(weights->in);
   const std::size_t taps = static_cast<std::size_t>(weights->kernel_h) * static_cast<std::size_t>(weights->kernel_w);
   for (std::size_t o = 0; o < static_cast<std::size_t>(weights->out); ++o)
     for (std::size_t t = 0; t < taps; ++t)
-      for (std::size_t i = 0; i < in; ++i) weights->values.push_back(values->floats()[(o * in + i) * taps + t]);
+      for (std::size_t i = 0; i < in; ++i) {
+        weights->values.push_back(values->floats()[(o * in + i) * taps + t]);
+        if (steps != nullptr) weights->steps.push_back(steps->steps[(o * in + i) * taps + t]);
+      }
   weights->bias = bias == nullptr ? std::vector<float>(static_cast<std::size_t>(weights->out), 0.0F) : bias->floats();
   return weights;
 }
@@ -121,7 +127,7 @@ Model Model::parse(std::string_view bytes, const std::string& source) {
   model.info_.native_shape = native_shape(graph);
   const engine::InputShape native = model.info_.native_shape;
   const std::int64_t batch = graph.input.dims[0] > 0 ? graph.input.dims[0] : 1;
-  model.graph_ = fold_batch_norms(std::move(graph));
+  model.graph_ = fold_batch_norms(fold_quantizers(std::move(graph)));
   const SizedGraph whole = specialise(model.graph_, {batch, 3, native.height, native.width});
   model.head_ = find_head(whole);
   model.native_ = specialise(cut(model.graph_, model.head_.tensors()), whole.graph.input.dims);
@@ -132,7 +138,7 @@ Model Model::parse(std::string_view bytes, const std::string& source) {
   }
   model.info_.name = source;
   model.info_.path = source;
-  model.info_.precision = "fp32";
+  model.info_.precision = model.quantized() ? "int8" : "fp32";
   model.info_.stride = stride_from(model.graph_);
   model.info_.class_names = class_names(model.graph_, model.head_.classes);
   model.info_.any_shape = true;

@@ -137,7 +137,8 @@ class Importer {
 
   Graph run() {
     for (const auto& tensor : proto_.initializer())
-      define_constant(tensor.name(), TensorReader(tensor, where("constant", tensor.name())).read());
+      define_constant(tensor.name(), TensorReader(tensor, where("constant", tensor.name())).read(),
+                      tensor.data_type() == onnx::TensorProto::INT8);
     read_ports();
     for (const auto& node : proto_.node()) read_node(node);
     sort();
@@ -155,8 +156,9 @@ class Importer {
   void define(const std::string& name) {
     if (!defined_.insert(name).second) fail("tensor '" + name + "' is defined twice");
   }
-  void define_constant(const std::string& name, Tensor tensor) {
+  void define_constant(const std::string& name, Tensor tensor, bool signed_bytes = false) {
     define(name);
+    if (signed_bytes) signed_bytes_.insert(name);
     graph_.constants.emplace(name, std::make_shared<const Tensor>(std::move(tensor)));
   }
 
@@ -189,7 +191,9 @@ class Importer {
     if (node.op != "Constant" && find_operator(node.op) == nullptr) refuse(node);
     for (const auto& attribute : proto.attribute()) read_attribute(node, attribute);
     if (node.op == "Constant") {
-      add_constant(node);
+      const auto value = std::find_if(proto.attribute().begin(), proto.attribute().end(),
+                                      [](const onnx::AttributeProto& a) { return a.has_t(); });
+      add_constant(node, value != proto.attribute().end() && value->t().data_type() == onnx::TensorProto::INT8);
       return;
     }
     while (!node.inputs.empty() && node.inputs.back().empty()) node.inputs.pop_back();
@@ -199,6 +203,9 @@ class Importer {
         std::none_of(node.inputs.begin(), node.inputs.begin() + static_cast<std::ptrdiff_t>(op.min_inputs),
                      [](const std::string& input) { return input.empty(); });
     if (!complete) fail(node.op + " '" + node.name + "' has " + std::to_string(node.inputs.size()) + " inputs");
+    if (node.inputs.size() > 2 && signed_bytes_.contains(node.inputs[2]) &&
+        (node.op == "QuantizeLinear" || node.op == "DequantizeLinear"))
+      node.attributes.insert_or_assign(std::string(kSignedAttribute), std::int64_t{1});
     pending_.push_back(std::move(node));
   }
 
@@ -238,8 +245,10 @@ class Importer {
     }
   }
 
-  void add_constant(const Node& node) {
-    const auto define_as = [&](Tensor tensor) { define_constant(node.outputs.front(), std::move(tensor)); };
+  void add_constant(const Node& node, bool signed_bytes) {
+    const auto define_as = [&](Tensor tensor) {
+      define_constant(node.outputs.front(), std::move(tensor), signed_bytes);
+    };
     for (const auto& [key, value] : node.attributes) {
       if (const auto* tensor = std::get_if<TensorPtr>(&value)) return define_as(**tensor);
       if (const auto* i = std::get_if<std::int64_t>(&value)) return define_as({{}, std::vector{*i}});
@@ -285,6 +294,7 @@ class Importer {
   Graph graph_;
   std::vector<Node> pending_;
   std::unordered_set<std::string> defined_;
+  std::unordered_set<std::string> signed_bytes_;  // constants
 };
 
 bool ends_with(const std::string& text, std::string_view suffix) {

@@ -11,7 +11,7 @@ void Call::fail(const std::string& what) const {
 }
 
 const Operator* find_operator(std::string_view name) noexcept {
-  for (const auto table : {operators::shape_operators(), operators::math_operators()})
+  for (const auto table : {operators::shape_operators(), operators::math_operators(), operators::quantize_operators()})
     for (const Operator& op : table)
       if (op.name == name) return &op;
   return nullptr;
@@ -19,7 +19,7 @@ const Operator* find_operator(std::string_view name) noexcept {
 
 std::vector<std::string> supported_operators() {
   std::vector<std::string> names{"Constant"};
-  for (const auto table : {operators::shape_operators(), operators::math_operators()})
+  for (const auto table : {operators::shape_operators(), operators::math_operators(), operators::quantize_operators()})
     for (const Operator& op : table) names.emplace_back(op.name);
   std::sort(names.begin(), names.end());
   return names;

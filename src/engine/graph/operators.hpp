@@ -30,6 +30,9 @@ using Infer = std::vector<Known> (*)(const Call& call, std::span<const Known* co
 /// `out` holds zeros of the inferred sizes.
 using Compute = void (*)(const Call& call, std::span<const Tensor* const> in, std::span<Tensor> out);
 
+/// What the importer notes at a QuantizeLinear whose zero point is a signed byte: tensors in memory don't say.
+inline constexpr std::string_view kSignedAttribute = "signed";
+
 struct Operator {
   std::string_view name;
   std::size_t min_inputs;
@@ -58,6 +61,7 @@ struct Window {
 namespace operators {  // one function an operator group, filled in operators_*.cpp
 [[nodiscard]] std::span<const Operator> shape_operators() noexcept;
 [[nodiscard]] std::span<const Operator> math_operators() noexcept;
+[[nodiscard]] std::span<const Operator> quantize_operators() noexcept;
 }  // namespace operators
 
 }  // namespace gantry::graph

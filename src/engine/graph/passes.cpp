@@ -61,7 +61,7 @@ class Specialiser {
   void visit(Node node) {
     for (std::string& input : node.inputs)
       if (const auto found = alias_.find(input); found != alias_.end()) input = found->second;
-    if (node.op == "Identity") {
+    if (node.op == "Identity" && !from_.quantizers.contains(node.outputs.front())) {
       alias_[node.outputs.front()] = node.inputs.front();
       return;
     }

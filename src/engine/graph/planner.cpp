@@ -6,6 +6,7 @@
 #include "engine/graph/blocks.hpp"
 #include "engine/graph/fusion.hpp"
 #include "engine/graph/layout.hpp"
+#include "gantry/core/errors.hpp"
 #include "gantry/core/expects.hpp"
 
 namespace gantry::graph {
@@ -103,6 +104,9 @@ class Planner {
       op.outputs.push_back(layout_.roots.at(output));
       if (op.as<CopyOp>() == nullptr) op.tensors.push_back(output);
       computed_by_[output] = static_cast<int>(plan_.ops.size());
+      if (!options_.quantized) continue;
+      const auto found = graph_.quantizers.find(output);
+      op.quantizers.push_back(found == graph_.quantizers.end() ? std::nullopt : std::optional(found->second));
     }
     push(std::move(op));
   }
@@ -143,6 +147,9 @@ class Planner {
 Plan make_plan(const Model& model, engine::InputShape shape, const PlanOptions& options) {
   GANTRY_EXPECTS(options.input_pitch >= 3, "input_pitch must hold three channels");
   GANTRY_EXPECTS(options.channel_multiple >= 1 && options.max_views >= 1, "channel_multiple and max_views start at 1");
+  if (model.quantized() && !options.quantized)
+    throw ModelError(model.info().path +
+                     ": is quantised to 8 bits, which this engine doesn't run; give it the float model beside it");
   return Planner(model, shape, options).run();
 }
 

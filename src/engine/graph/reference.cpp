@@ -53,7 +53,11 @@ void attention_reference(const AttentionOp& op, const ConstMap& in, const Map& o
     for (int h = 0; h < op.heads; ++h)
       std::copy_n(in.data + p * in.pitch + h * per_head + 2 * op.key_dim, op.head_dim,
                   v.data + p * v.pitch + h * op.head_dim);
-  const ConstMap v_read = v;
+  std::vector<float> rounded;
+  if (op.position_input)
+    for (const float value : values) rounded.push_back((*op.position_input)(value));
+  const ConstMap v_read{
+      op.position_input ? rounded.data() : values.data(), in.height, in.width, v.channels, v.pitch, 1};
   conv_reference(position, {&v_read, 1}, nullptr, out);
   std::vector<float> sum(static_cast<std::size_t>(op.head_dim));
   for (int h = 0; h < op.heads; ++h) {

@@ -1,6 +1,8 @@
 #pragma once
 // Runs a fused plan on the CPU in float32: slow and plain, in the very arena that the plan lays out (in float32), so
-// that import, fusion, layout and liveness are proven without a GPU.
+// that import, fusion, layout and liveness are proven without a GPU. Of a quantised plan the 8-bit convolutions are
+// summed in whole numbers, as a GPU does it, and every map holds the values of its steps: rounded once, where the plan
+// says so.
 #include <functional>
 #include <memory>
 #include <span>

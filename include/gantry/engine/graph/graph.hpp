@@ -10,6 +10,8 @@
 #include <variant>
 #include <vector>
 
+#include "gantry/engine/graph/quantizer.hpp"
+
 namespace gantry::graph {
 
 using Dims = std::vector<std::int64_t>;
@@ -63,6 +65,10 @@ struct Graph {
   Port input;
   std::vector<Port> outputs;
   std::map<std::string, std::string> metadata;
+  /// Of a quantised file once fold_quantizers() has seen it: tensors that are rounded as soon as they are computed, and
+  /// constants (held as floats like all others) that are 8-bit steps in the file.
+  std::unordered_map<std::string, Quantizer> quantizers;
+  std::unordered_map<std::string, std::shared_ptr<const QuantizedConstant>> quantized_constants;
 
   [[nodiscard]] const Tensor* constant(const std::string& name) const noexcept;
 };

@@ -1,6 +1,7 @@
 #pragma once
-// Runs an unfused graph node by node in float32: the reference that the fused plan is checked against, and the float
-// run of quantisation. Slow and plain. Thread-safe: run() keeps its state to itself.
+// Runs an unfused graph node by node in float32, rounding what the graph says is rounded: the reference that the fused
+// plan is checked against, and the float run of quantisation. Slow and plain. Thread-safe: run() keeps its state to
+// itself.
 #include <functional>
 #include <vector>
 

@@ -41,7 +41,9 @@ class Model {
   [[nodiscard]] const engine::ModelInfo& info() const noexcept { return info_; }
   [[nodiscard]] const Head& head() const noexcept { return head_; }
   [[nodiscard]] const std::string& hash() const noexcept { return hash_; }  ///< of the file's bytes, 16 hex digits
-  /// As exported, decode included, batch norm folded.
+  /// Whether the file holds 8-bit tensors.
+  [[nodiscard]] bool quantized() const noexcept { return !graph_.quantizers.empty(); }
+  /// As exported, decode included, batch norm and quantisers folded.
   [[nodiscard]] const Graph& graph() const noexcept { return graph_; }
   /// Up to the head's raw maps, for any batch at this rectangle. @throws ModelError where a side isn't a multiple of
   /// the stride

@@ -27,6 +27,10 @@ struct SizedGraph {
 /// Folds each BatchNormalization into the convolution before it, where nothing else reads that.
 [[nodiscard]] Graph fold_batch_norms(Graph graph);
 
+/// Takes QuantizeLinear and DequantizeLinear out of a graph and notes what they do in its quantizers and
+/// quantized_constants. @throws ModelError where a tensor is read both rounded and as it was, or a scale is computed
+[[nodiscard]] Graph fold_quantizers(Graph graph);
+
 /// Rewrites constants that hold the exported batch, height or width (targets of Reshape and Resize), so that the graph
 /// runs at `height` x `width` and any batch. `native` is the graph at its exported size.
 [[nodiscard]] Graph thaw(Graph graph, const SizedGraph& native, std::int64_t height, std::int64_t width);

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "gantry/engine/backend.hpp"
+#include "gantry/engine/graph/quantizer.hpp"
 
 namespace gantry::graph {
 
@@ -36,6 +37,8 @@ struct Buffer {
   int channels = 0;
   int pitch = 0;  ///< elements from one pixel to the next, a multiple of PlanOptions::channel_multiple
   DataType type = DataType::kFloat16;
+  /// What its bytes mean where the type is kInt8; of the network's input, which stays float, what rounds it.
+  std::optional<Quantizer> quantizer;
   bool external = false;  ///< the network's input: the caller's memory, not the arena's
   /// The one segment that writes and reads it, or -1 where it crosses segments. A local buffer holds one sub-batch, a
   /// crossing one the whole batch.
@@ -65,6 +68,9 @@ struct Weights {
   int in = 0;                 ///< input channels a group: 1 for depthwise
   std::vector<float> values;  ///< [out][kernel_h][kernel_w][in]
   std::vector<float> bias;    ///< [out]
+  /// Of 8-bit weights: values[i] is steps[i] times its output channel's scale. Empty otherwise.
+  std::vector<std::int8_t> steps;
+  std::vector<float> scales;  ///< [out]
 };
 
 enum class Activation : std::uint8_t { kNone, kSilu };
@@ -77,6 +83,10 @@ struct ConvOp {
   int groups = 1;  ///< 1, or channels: depthwise
   Activation activation = Activation::kNone;
   std::optional<View> residual;  ///< of the output's size; never overlaps the output
+  /// Where set, the inputs hold 8-bit steps of this and so do the weights:
+  ///   conv(inputs)[o] = input.scale · weights.scales[o] · Σ (step − input.zero_point) · weights.steps,
+  /// exact in 32-bit integers; padding counts as zero_point.
+  std::optional<Quantizer> input;
   [[nodiscard]] bool depthwise() const noexcept { return groups > 1; }
 };
 
@@ -101,6 +111,7 @@ struct AttentionOp {
   int heads = 0, key_dim = 0, head_dim = 0;
   float scale = 1;
   std::shared_ptr<const Weights> position;  ///< depthwise, pad kernel / 2, with bias, no activation
+  std::optional<Quantizer> position_input;  ///< where set, `position` reads v rounded by it
 };
 
 /// out = a + b, where an Add could not be folded into a convolution. YOLO11 and YOLOv8 need none.
@@ -127,6 +138,9 @@ struct Op {
   std::vector<std::string> tensors;
   std::vector<View> inputs;
   std::vector<View> outputs;
+  /// What rounds each output as it is written, in a quantised plan; empty otherwise. A rounded output may lie in a
+  /// float buffer, beside others that aren't.
+  std::vector<std::optional<Quantizer>> quantizers;
   std::variant<ConvOp, PoolChainOp, MaxPoolOp, AttentionOp, AddOp, CopyOp, DetectOp> params;
   std::vector<int> depends_on;  ///< ops whose outputs it reads, ascending
   int block = -1;               ///< the innermost Block that holds it, -1 for none

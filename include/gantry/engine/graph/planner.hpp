@@ -15,6 +15,9 @@ struct PlanOptions {
   /// where a dependency separates them, so that independent branches may run side by side.
   enum class Order { kSequential, kDependencies } order = Order::kSequential;
   int max_views = 2;  ///< input views of one convolution; more are copied together first
+  /// Plan a quantised model: what the file rounds is rounded, and buffers of one quantiser hold bytes. Without it such
+  /// a model is refused.
+  bool quantized = false;
   /// Where not 0, the early, wide layers become a segment of sub-batches whose maps fit this many bytes (L2).
   std::size_t l2_bytes = 0;
 };
