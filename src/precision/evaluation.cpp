@@ -99,20 +99,4 @@ std::unique_ptr<Exam> agreement_exam(const Samples& samples, std::vector<std::si
   return std::make_unique<AgreementExam>(samples, std::move(indices));
 }
 
-bool looks_swapped(engine::Backend& float_model, const Samples& samples) {
-  constexpr std::size_t kEnough = 64;
-  constexpr double kClearly = 1.1;
-  const std::size_t count = std::min(kEnough, samples.pictures.size());
-  const auto seen = [&](bool swapped) {
-    engine::SweepOptions options;
-    options.detect.confidence = kConfident;
-    double sum = 0;
-    const auto read = [&](std::size_t i) { return as_frame(samples, i * samples.pictures.size() / count, swapped); };
-    for (const auto& picture : engine::sweep(float_model, count, read, options))
-      for (const Detection& detection : picture.detections) sum += static_cast<double>(detection.confidence);
-    return sum;
-  };
-  return seen(true) > kClearly * seen(false);
-}
-
 }  // namespace gantry::precision

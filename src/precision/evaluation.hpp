@@ -33,8 +33,4 @@ class Exam {
 /// COCO's mAP50-95 with the float model's boxes above 0.25 in the place of labels, on the samples `indices`.
 [[nodiscard]] std::unique_ptr<Exam> agreement_exam(const Samples& samples, std::vector<std::size_t> indices);
 
-/// Whether the float model sees clearly more (sum of confidences above 0.25, by a tenth) where red and blue are
-/// exchanged: the pictures' channels are in the wrong order.
-[[nodiscard]] bool looks_swapped(engine::Backend& float_model, const Samples& samples);
-
 }  // namespace gantry::precision

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "gantry/core/errors.hpp"
+#include "precision/colour_order.hpp"
 #include "precision/evaluation.hpp"
 #include "precision/qdq.hpp"
 #include "precision/report.hpp"
