@@ -130,6 +130,30 @@ TEST_F(QuantizedPlan, RunsWithinAStepOfTheFile) {
     }
 }
 
+TEST_F(QuantizedPlan, CheckCountsResultsBeyondAStep) {
+  const Model model = Model::parse(quantised(), "mini-int8.onnx");
+  Plan plan = plan_of(model);
+  const auto images = graph::drawn_images({64, 64}, 2);
+  const graph::LayerCheck check(model, plan, images, 2);
+  const auto count = [&] {
+    std::size_t rounded = 0;
+    std::size_t beyond = 0;
+    for (const auto& error : graph::check_on_cpu(check, plan, images, 2, graph::CheckMode::kCumulative)) {
+      rounded += error.rounded;
+      beyond += error.beyond_a_step;
+    }
+    return std::pair(rounded, beyond);
+  };
+  const auto [rounded, beyond] = count();
+  EXPECT_GT(rounded, 2 * 64U * 64U * 8U / 4U) << "the first map alone, of both pictures";
+  EXPECT_LE(beyond, rounded / 1000);
+  auto& conv = std::get<ConvOp>(plan.ops[0].params);
+  auto weights = std::make_shared<graph::Weights>(*conv.weights);
+  for (float& bias : weights->bias) bias += 1;
+  conv.weights = weights;
+  EXPECT_GT(count().second, rounded / 10);
+}
+
 TEST_F(QuantizedPlan, AWrongStepIsNoticed) {
   const std::string bytes = quantised();
   const Model model = Model::parse(bytes, "mini-int8.onnx");

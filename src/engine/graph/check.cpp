@@ -82,6 +82,9 @@ LayerError LayerCheck::compare(const Plan& plan, int op, std::size_t output, int
   error.node = checked.name;
   error.tensor = checked.tensors[output];
   error.image = image;
+  const auto quantizer = output < checked.quantizers.size() ? checked.quantizers[output] : std::nullopt;
+  // A step, and what float arithmetic makes of its multiples.
+  const double step = quantizer ? 1.001 * static_cast<double>(quantizer->scale) : 0;
   for (int y = 0; y < found.height; ++y)
     for (int x = 0; x < found.width; ++x)
       for (int c = 0; c < found.channels; ++c) {
@@ -89,6 +92,8 @@ LayerError LayerCheck::compare(const Plan& plan, int op, std::size_t output, int
         const float b = found.at(y, x)[c];
         const double difference = std::abs(static_cast<double>(a) - b);
         error.scale = std::max(error.scale, std::abs(static_cast<double>(a)));
+        error.rounded += quantizer ? 1 : 0;
+        error.beyond_a_step += quantizer && !(difference <= step) ? 1 : 0;
         if (difference <= error.difference || std::isnan(error.difference)) continue;
         error.difference = difference;  // a NaN enters here, as it compares to nothing, and stays
         error.y = y;
@@ -144,7 +149,16 @@ std::vector<LayerError> check_on_cpu(const LayerCheck& check, const Plan& plan, 
       if (mode == CheckMode::kIsolated)
         executor.overwrite(op.outputs[output], image, check.expected(op, output, image));
       auto [entry, fresh] = worst.try_emplace({index, output}, error);
-      if (!fresh && !error.within(entry->second.relative())) entry->second = std::move(error);
+      if (fresh) continue;
+      LayerError& kept = entry->second;
+      error.rounded += kept.rounded;
+      error.beyond_a_step += kept.beyond_a_step;
+      if (error.within(kept.relative())) {
+        kept.rounded = error.rounded;
+        kept.beyond_a_step = error.beyond_a_step;
+      } else {
+        kept = std::move(error);
+      }
     }
   });
   std::vector<LayerError> errors;

@@ -20,6 +20,8 @@ struct LayerError {
   double scale = 0;                          ///< largest magnitude in the float32 run
   int image = 0, y = 0, x = 0, channel = 0;  ///< where
   float expected = 0, found = 0;             ///< there
+  /// Results that the plan rounds to 8-bit steps, and those of them that are more than one step away: of all images.
+  std::size_t rounded = 0, beyond_a_step = 0;
 
   /// Difference over scale.
   [[nodiscard]] double relative() const noexcept;
