@@ -195,7 +195,7 @@ TEST_F(ApiTest, MetricsTellOfTheDecodersOfACard) {
        {"gantry_decoder_sessions{device=\"cpu\"} 3", "gantry_decoder_cameras{device=\"cpu\",seat=\"shared\"} 9",
         "gantry_decoder_choices_total{device=\"cpu\",reason=\"saturated\"} 2",
         "gantry_decoder_pictures_total{device=\"cpu\",what=\"given_up\"} 5",
-        "gantry_decoder_call_seconds_total{call=\"map\",device=\"cpu\"} 1.5",
+        "gantry_decoder_call_seconds_total{device=\"cpu\",call=\"map\"} 1.5",
         "gantry_memory_budget_bytes{device=\"cpu\",what=\"reserved\"} 1024"})
     EXPECT_THAT(body, HasSubstr(line));
 }
