@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <mutex>
 #include <openvino/openvino.hpp>
 #include <string>
@@ -26,9 +27,17 @@ struct Arguments {
   int source_width = 1280, source_height = 720;
 };
 
+/// The engine takes the folder that Ultralytics exports; OpenVINO itself wants the file in it.
+std::string network_file(const std::string& model) {
+  if (std::filesystem::is_directory(model))
+    for (const auto& entry : std::filesystem::directory_iterator(model))
+      if (entry.path().extension() == ".xml") return entry.path();
+  return model;
+}
+
 void raw_openvino(benchmark::State& state, const Arguments& arguments, bool float32) {
   ov::Core core;
-  auto model = core.read_model(arguments.model);
+  auto model = core.read_model(network_file(arguments.model));
   if (model->is_dynamic()) model->reshape({1, 3, arguments.size.height, arguments.size.width});
   ov::AnyMap options{ov::hint::performance_mode(ov::hint::PerformanceMode::THROUGHPUT)};
   if (float32) options.emplace(ov::hint::inference_precision(ov::element::f32));
