@@ -15,50 +15,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using test::FakeBackend;
-
-/// An endless camera of raw pictures, 25 a second.
-class Steady final : public media::Source {
- public:
-  Steady() {
-    stream_.codec = "raw";
-    stream_.live = true;
-  }
-  Result<void> open() override { return {}; }
-  Result<media::Packet> next() override {
-    std::unique_lock lock{mutex_};
-    if (wake_.wait_for(lock, milliseconds{40}, [this] { return cancelled_; }))
-      return fail(ErrorCode::kCancelled, "cancelled");
-    auto* pixels = new test::CountedPixels{alive, 1};
-    media::RawPayload raw;
-    raw.pixels = StorageRef{pixels};
-    raw.image.width = raw.image.height = 16;
-    raw.image.planes[0] = {pixels->data(), 16};
-    raw.image.planes[1] = {pixels->data() + 256, 16};
-    media::Packet packet;
-    packet.payload = std::move(raw);
-    packet.pts = milliseconds{40} * next_;
-    packet.arrived_at = SteadyClock{}.now();
-    packet.keyframe = true;
-    packet.stream_changed = next_++ == 0;
-    return packet;
-  }
-  const media::StreamInfo& stream() const noexcept override { return stream_; }
-  void cancel() noexcept override {
-    {
-      const std::lock_guard lock{mutex_};
-      cancelled_ = true;
-    }
-    wake_.notify_all();
-  }
-  static inline std::atomic<int> alive{0};
-
- private:
-  media::StreamInfo stream_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool cancelled_ = false;
-  int next_ = 0;
-};
+using test::PacedSource;
 
 /// Says that its pictures lie on a card.
 class CardDecoder final : public media::Decoder {
@@ -90,7 +47,7 @@ class CardDecoder final : public media::Decoder {
 class DevicesTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    media::register_scheme("steady", [](const auto&) { return std::make_unique<Steady>(); });
+    media::register_scheme("steady", [](const auto&) { return std::make_unique<PacedSource>("paced://25"); });
   }
   /// @param same_card all of them are parts of card 0
   void start(int devices, int cameras, bool same_card = false) {
@@ -127,7 +84,7 @@ class DevicesTest : public testing::Test {
     EXPECT_EQ(totals.in_flight, 0U);
     results_.reset();
     system_.reset();
-    EXPECT_EQ(Steady::alive, 0);
+    EXPECT_EQ(PacedSource::alive, 0);
   }
   std::map<std::string, int> homes() const {
     std::map<std::string, int> count;

@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -142,6 +143,25 @@ class CountedPixels final : public Storage {
   std::vector<std::uint8_t> luma_;
 };
 
+/// A raw picture of `width` (at most 16) by 16 pixels that is filled with `value` and counted by `alive`.
+inline media::Packet raw_packet(std::atomic<int>& alive, std::uint8_t value, int width, Duration pts,
+                                bool stream_changed) {
+  auto* pixels = new CountedPixels{alive, value};
+  media::RawPayload raw;
+  raw.pixels = StorageRef{pixels};
+  raw.image.width = width;
+  raw.image.height = 16;
+  raw.image.planes[0] = {pixels->data(), 16};
+  raw.image.planes[1] = {pixels->data() + 256, 16};
+  media::Packet packet;
+  packet.payload = std::move(raw);
+  packet.pts = pts;
+  packet.arrived_at = SteadyClock{}.now();
+  packet.keyframe = true;
+  packet.stream_changed = stream_changed;
+  return packet;
+}
+
 /// A file of `frames` raw pictures; picture n is filled with n. `script(n)` may fail instead.
 class FakeSource final : public media::Source {
  public:
@@ -164,18 +184,8 @@ class FakeSource final : public media::Source {
     const auto n = next_++;
     if (script_)
       if (auto error = script_(n)) return Unexpected<Error>{*error};
-    auto* pixels = new CountedPixels{alive_, static_cast<std::uint8_t>(n)};
-    media::RawPayload raw;
-    raw.pixels = StorageRef{pixels};
-    raw.image.width = raw.image.height = 16;
-    raw.image.planes[0] = {pixels->data(), 16};
-    raw.image.planes[1] = {pixels->data() + 256, 16};
-    media::Packet packet;
-    packet.payload = std::move(raw);
-    packet.pts = std::chrono::milliseconds{40 * n};
-    packet.arrived_at = SteadyClock{}.now();
-    packet.keyframe = true;
-    packet.stream_changed = n == 0 || !pictures_.empty();
+    media::Packet packet = raw_packet(alive_, static_cast<std::uint8_t>(n), 16, std::chrono::milliseconds{40 * n},
+                                      n == 0 || !pictures_.empty());
     if (!pictures_.empty()) packet.name = pictures_[n];
     return packet;
   }
@@ -193,6 +203,43 @@ class FakeSource final : public media::Source {
   std::atomic<bool> cancelled_{false};
   media::StreamInfo stream_;
   std::vector<std::string> pictures_;
+};
+
+/// paced://FPS is an endless camera of 16x16 pictures; paced://FPS/upright one whose pictures stand upright.
+class PacedSource final : public media::Source {
+ public:
+  explicit PacedSource(const std::string& url) {
+    const double fps = std::stod(url.substr(url.find("://") + 3));
+    period_ = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(1 / fps));
+    stream_.codec = "raw";
+    stream_.live = true;
+    upright_ = url.ends_with("/upright");
+  }
+  Result<void> open() override { return {}; }
+  Result<media::Packet> next() override {
+    std::unique_lock lock{mutex_};
+    if (wake_.wait_for(lock, period_, [this] { return cancelled_; })) return fail(ErrorCode::kCancelled, "cancelled");
+    const auto n = next_++;
+    return raw_packet(alive, static_cast<std::uint8_t>(n), upright_ ? 8 : 16, period_ * n, n == 0);
+  }
+  const media::StreamInfo& stream() const noexcept override { return stream_; }
+  void cancel() noexcept override {
+    {
+      const std::lock_guard lock{mutex_};
+      cancelled_ = true;
+    }
+    wake_.notify_all();
+  }
+  static inline std::atomic<int> alive{0};
+
+ private:
+  Duration period_{};
+  bool upright_ = false;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool cancelled_ = false;
+  std::uint64_t next_ = 0;
+  media::StreamInfo stream_;
 };
 
 }  // namespace gantry::app::test

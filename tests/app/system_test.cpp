@@ -16,55 +16,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using test::FakeBackend;
-
-/// paced://FPS is an endless camera of 16x16 pictures; paced://FPS/upright one whose pictures stand upright.
-class PacedSource final : public media::Source {
- public:
-  explicit PacedSource(const std::string& url) {
-    const double fps = std::stod(url.substr(url.find("://") + 3));
-    period_ = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(1 / fps));
-    stream_.codec = "raw";
-    stream_.live = true;
-    upright_ = url.ends_with("/upright");
-  }
-  Result<void> open() override { return {}; }
-  Result<media::Packet> next() override {
-    std::unique_lock lock{mutex_};
-    if (wake_.wait_for(lock, period_, [this] { return cancelled_; })) return fail(ErrorCode::kCancelled, "cancelled");
-    auto* pixels = new test::CountedPixels{alive, static_cast<std::uint8_t>(next_)};
-    media::RawPayload raw;
-    raw.pixels = StorageRef{pixels};
-    raw.image.width = upright_ ? 8 : 16;
-    raw.image.height = 16;
-    raw.image.planes[0] = {pixels->data(), 16};
-    raw.image.planes[1] = {pixels->data() + 256, 16};
-    media::Packet packet;
-    packet.payload = std::move(raw);
-    packet.pts = period_ * next_;
-    packet.arrived_at = SteadyClock{}.now();
-    packet.keyframe = true;
-    packet.stream_changed = next_++ == 0;
-    return packet;
-  }
-  const media::StreamInfo& stream() const noexcept override { return stream_; }
-  void cancel() noexcept override {
-    {
-      const std::lock_guard lock{mutex_};
-      cancelled_ = true;
-    }
-    wake_.notify_all();
-  }
-  static inline std::atomic<int> alive{0};
-
- private:
-  Duration period_{};
-  bool upright_ = false;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool cancelled_ = false;
-  std::uint64_t next_ = 0;
-  media::StreamInfo stream_;
-};
+using test::PacedSource;
 
 class SystemTest : public testing::Test {
  protected:
