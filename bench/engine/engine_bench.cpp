@@ -8,12 +8,12 @@
 #include <condition_variable>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <mutex>
 #include <openvino/openvino.hpp>
 #include <string>
 #include <vector>
 
+#include "engine/openvino/detector.hpp"
 #include "gantry/engine/factory.hpp"
 
 namespace gantry::engine {
@@ -27,17 +27,9 @@ struct Arguments {
   int source_width = 1280, source_height = 720;
 };
 
-/// The engine takes the folder that Ultralytics exports; OpenVINO itself wants the file in it.
-std::string network_file(const std::string& model) {
-  if (std::filesystem::is_directory(model))
-    for (const auto& entry : std::filesystem::directory_iterator(model))
-      if (entry.path().extension() == ".xml") return entry.path();
-  return model;
-}
-
 void raw_openvino(benchmark::State& state, const Arguments& arguments, bool float32) {
   ov::Core core;
-  auto model = core.read_model(network_file(arguments.model));
+  auto model = core.read_model(openvino::model_file(arguments.model));
   if (model->is_dynamic()) model->reshape({1, 3, arguments.size.height, arguments.size.width});
   ov::AnyMap options{ov::hint::performance_mode(ov::hint::PerformanceMode::THROUGHPUT)};
   if (float32) options.emplace(ov::hint::inference_precision(ov::element::f32));

@@ -31,31 +31,6 @@ std::string describe_outputs(const ov::Model& model) {
                    ". Export a detection model with: yolo export model=yolo11n.pt format=onnx dynamic=True");
 }
 
-/// The file to read: the path itself, or the one .xml in the folder that Ultralytics exports.
-fs::path model_file(const std::string& path) {
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) throw ModelError(path + ": no such model file or folder");
-  if (fs::is_directory(path, ignored)) {
-    std::vector<fs::path> found;
-    for (const auto& entry : fs::directory_iterator(path, ignored)) {
-      if (entry.path().extension() == ".xml") found.push_back(entry.path());
-    }
-    if (found.size() != 1) {
-      throw ModelError(path + ": expected one OpenVINO .xml in this folder, found " + std::to_string(found.size()));
-    }
-    return found.front();
-  }
-  const std::string ending = fs::path(path).extension().string();
-  if (ending == ".pt" || ending == ".pth") {
-    throw ModelError(path + " is a PyTorch checkpoint. Gantry runs ONNX; make one with: yolo export model=" + path +
-                     " format=onnx dynamic=True");
-  }
-  if (ending != ".onnx" && ending != ".xml") {
-    throw ModelError(path + ": expected an .onnx file, an OpenVINO .xml or its folder");
-  }
-  return path;
-}
-
 std::shared_ptr<ov::Model> read_graph(ov::Core& core, const fs::path& file) {
   if (file.extension() == ".xml" && !fs::exists(fs::path(file).replace_extension(".bin"))) {
     throw ModelError(file.string() + ": its weights are missing; put " +
@@ -138,6 +113,30 @@ void check_interface(const ov::Model& model, const ModelMetadata& metadata, cons
 }
 
 }  // namespace
+
+fs::path model_file(const std::string& path) {
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) throw ModelError(path + ": no such model file or folder");
+  if (fs::is_directory(path, ignored)) {
+    std::vector<fs::path> found;
+    for (const auto& entry : fs::directory_iterator(path, ignored)) {
+      if (entry.path().extension() == ".xml") found.push_back(entry.path());
+    }
+    if (found.size() != 1) {
+      throw ModelError(path + ": expected one OpenVINO .xml in this folder, found " + std::to_string(found.size()));
+    }
+    return found.front();
+  }
+  const std::string ending = fs::path(path).extension().string();
+  if (ending == ".pt" || ending == ".pth") {
+    throw ModelError(path + " is a PyTorch checkpoint. Gantry runs ONNX; make one with: yolo export model=" + path +
+                     " format=onnx dynamic=True");
+  }
+  if (ending != ".onnx" && ending != ".xml") {
+    throw ModelError(path + ": expected an .onnx file, an OpenVINO .xml or its folder");
+  }
+  return path;
+}
 
 Detector read_detector(ov::Core& core, const std::string& path) {
   const fs::path file = model_file(path);

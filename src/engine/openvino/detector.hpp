@@ -1,5 +1,6 @@
 #pragma once
 // A YOLO detector as OpenVINO sees it: read, checked, cut at the head's raw maps and freed of its exported size.
+#include <filesystem>
 #include <memory>
 #include <openvino/core/model.hpp>
 #include <openvino/runtime/core.hpp>
@@ -17,6 +18,9 @@ struct Detector {
   /// another form: then the one result is [1, 4 + classes, anchors].
   std::vector<int> map_strides;
 };
+
+/// The file to read: the path itself, or the one .xml in the folder that Ultralytics exports. @throws ModelError
+[[nodiscard]] std::filesystem::path model_file(const std::string& path);
 
 /// @throws ModelError
 [[nodiscard]] Detector read_detector(ov::Core& core, const std::string& path);
