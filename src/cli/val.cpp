@@ -10,6 +10,7 @@
 #include "cli/val_answers.hpp"
 #include "cli/val_compare.hpp"
 #include "gantry/core/errors.hpp"
+#include "gantry/engine/evaluate.hpp"
 #include "gantry/vision/coco_eval.hpp"
 #include "gantry/vision/dataset.hpp"
 #include "gantry/vision/predictions.hpp"
@@ -70,7 +71,7 @@ int run(const ValCommand& command) {
   const ValAnswers answers = command.predictions.empty() ? run_model(command.model.model, command, dataset)
                                                          : read_predictions(command.predictions, dataset);
   if (!command.save_json.empty()) save_results(command.save_json, dataset, answers.pictures);
-  const vision::CocoScore score = evaluate(dataset, answers).score();
+  const vision::CocoScore score = engine::evaluate(dataset, answers.pictures).score();
   (command.json ? print_json : print_table)(score, answers.class_names, answers.pictures.size());
   return kOk;
 }

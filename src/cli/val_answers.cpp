@@ -97,17 +97,6 @@ ValAnswers read_predictions(const std::string& file, const vision::Dataset& data
   return answers;
 }
 
-vision::CocoEvaluator evaluate(const vision::Dataset& dataset, const ValAnswers& answers) {
-  vision::CocoEvaluator evaluator;
-  for (std::size_t i = 0; i < answers.pictures.size(); ++i) {
-    const auto& picture = answers.pictures[i];
-    const auto [truth, detections] =
-        vision::judged(dataset.images[i], picture.width, picture.height, picture.detections);
-    evaluator.add(truth, detections);
-  }
-  return evaluator;
-}
-
 std::string class_name(const std::vector<std::string>& names, int class_id) {
   const auto index = static_cast<std::size_t>(class_id);
   return index < names.size() ? names[index] : "class" + std::to_string(class_id);

@@ -5,7 +5,6 @@
 
 #include "cli/common_options.hpp"
 #include "gantry/engine/sweep.hpp"
-#include "gantry/vision/coco_eval.hpp"
 #include "gantry/vision/dataset.hpp"
 
 namespace gantry::cli {
@@ -39,8 +38,6 @@ struct ValAnswers {
 
 /// Predictions made earlier: a line's `camera` is the picture's file name without its ending. @throws StartupError
 [[nodiscard]] ValAnswers read_predictions(const std::string& file, const vision::Dataset& dataset);
-
-[[nodiscard]] vision::CocoEvaluator evaluate(const vision::Dataset& dataset, const ValAnswers& answers);
 
 /// "class7" where nobody knows its name.
 [[nodiscard]] std::string class_name(const std::vector<std::string>& names, int class_id);

@@ -8,6 +8,7 @@
 #include "cli/commands.hpp"
 #include "cli/summary.hpp"
 #include "gantry/core/errors.hpp"
+#include "gantry/engine/evaluate.hpp"
 #include "gantry/vision/coco_compare.hpp"
 
 namespace gantry::cli {
@@ -123,8 +124,8 @@ int compare_models(const ValCommand& command, vision::Dataset& dataset) {
                                      command.compare[1], b.width, b.height));
   }
   const vision::CompareOptions options;
-  const vision::CocoComparison result =
-      vision::compare(evaluate(dataset, answers[0]), evaluate(dataset, answers[1]), options);
+  const vision::CocoComparison result = vision::compare(engine::evaluate(dataset, answers[0].pictures),
+                                                        engine::evaluate(dataset, answers[1].pictures), options);
   const auto& names = answers[0].class_names.empty() ? answers[1].class_names : answers[0].class_names;
   (command.json ? print_json : print_table)(command, result, names, dataset.images.size(), options);
   return kOk;

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "gantry/core/errors.hpp"
+#include "gantry/engine/evaluate.hpp"
 #include "gantry/media/still.hpp"
 #include "gantry/vision/coco_eval.hpp"
 #include "gantry/vision/dataset.hpp"
@@ -41,14 +42,7 @@ class LabelledExam final : public Exam {
                        [this](std::size_t i) { return media::read_still(dataset_.images[i].file.string()); });
   }
   double score(const Answers& answers, const Answers& /*float_answers*/) const override {
-    vision::CocoEvaluator evaluator;
-    for (std::size_t i = 0; i < answers.pictures.size(); ++i) {
-      const auto& picture = answers.pictures[i];
-      const auto [truth, detections] =
-          vision::judged(dataset_.images[i], picture.width, picture.height, picture.detections);
-      evaluator.add(truth, detections);
-    }
-    return evaluator.score().all.ap50_95;
+    return engine::evaluate(dataset_, answers.pictures).score().all.ap50_95;
   }
 
  private:
