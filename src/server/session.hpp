@@ -86,6 +86,11 @@ class ReadLimit {
   std::shared_ptr<State> state_;
 };
 
+/// Half-closes a connection whose request was answered before all of it had come, and throws away what the peer still
+/// sends: closing at once would reset the connection, and a peer that is busy sending would never see the answer
+/// (RFC 9112, 9.6). Ends when the peer closes, falls silent or has had its time.
+net::awaitable<void> linger(beast::tcp_stream& stream);
+
 template <typename Socket>
 class Session {
  public:
@@ -98,7 +103,10 @@ class Session {
       const bool goes_on = co_await one_request();
       if (!goes_on) break;
     }
+    mark(true);  // of no more use than an idle one: the first to go when others want in
   }
+  /// Whether the peer may still be sending a request that has been answered.
+  [[nodiscard]] bool answered_early() const { return answered_early_; }
 
  private:
   using Parser = http::request_parser<http::empty_body>;
@@ -147,6 +155,7 @@ class Session {
       shared_->refused_requests.fetch_add(1, std::memory_order_relaxed);
       const bool has_body = parser.chunked() || parser.content_length().value_or(0) > 0;
       const bool keep = parser.keep_alive() && !has_body;
+      answered_early_ = has_body;
       const bool written = co_await write(request, *refusal, keep);
       co_return written&& keep;
     }
@@ -252,6 +261,7 @@ class Session {
     shared_->refused_requests.fetch_add(1, std::memory_order_relaxed);
     Request nothing;
     nothing.peer = peer_;
+    answered_early_ = true;
     co_await write(nothing, response, false);
   }
 
@@ -409,6 +419,7 @@ class Session {
   Shared::Connection& connection_;
   beast::flat_buffer buffer_;
   bool first_ = true;
+  bool answered_early_ = false;
 };
 
 /// Serve one accepted connection to its end.

@@ -18,6 +18,8 @@ net::awaitable<void> serve_tls(std::shared_ptr<Shared> shared, net::ip::tcp::soc
   if (!beast::get_lowest_layer(stream).socket().is_open()) co_return;
   beast::get_lowest_layer(stream).expires_after(std::chrono::seconds{2});
   co_await stream.async_shutdown(net::redirect_error(net::use_awaitable, error));
+  // A peer that is still sending is an error to the shutdown, which has said its goodbye by then.
+  if (session.answered_early()) co_await linger(beast::get_lowest_layer(stream));
 }
 
 }  // namespace gantry::server

@@ -20,6 +20,24 @@ TEST_F(HttpServerTest, OversizedHeadersAndBodiesAreRefused) {
   EXPECT_EQ(status_of(ask("PUT", "/small", "", "fits")), 200);
 }
 
+TEST_F(HttpServerTest, AClientThatIsStillSendingGetsTheAnswerThatRefusesIt) {
+  route("PUT", "/small", Role::kNone, text("ok"), 1000);
+  start();
+  // More than the sockets of both sides buffer, so that the answer comes long before the last byte is sent.
+  constexpr std::size_t kBytes = 32 << 20;
+  RawClient declared(server_->port());
+  EXPECT_TRUE(declared.send("PUT /small HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(kBytes) + "\r\n\r\n" +
+                            std::string(kBytes, 'b')));
+  EXPECT_EQ(status_of(declared.response()), 413);
+  EXPECT_TRUE(declared.closes());
+  RawClient chunked(server_->port());
+  std::string flood = "PUT /small HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (std::size_t i = 0; i < kBytes >> 16; ++i) flood += "10000\r\n" + std::string(0x10000, 'c') + "\r\n";
+  EXPECT_TRUE(chunked.send(flood));
+  EXPECT_EQ(status_of(chunked.response()), 413);
+  EXPECT_TRUE(chunked.closes());
+}
+
 TEST_F(HttpServerTest, SlowRequestsAreCutOff) {
   HttpServerOptions options;
   options.header_timeout = milliseconds{300};
