@@ -97,6 +97,21 @@ constexpr float kFixed = 65536;
 
 }  // namespace
 
+Rect bounds(const Corner* corners, int count, int width, int height) noexcept {
+  float x0 = 1e9F, y0 = 1e9F, x1 = -1e9F, y1 = -1e9F;
+  for (int i = 0; i < count; ++i) {
+    x0 = std::min(x0, corners[i].x);
+    x1 = std::max(x1, corners[i].x);
+    y0 = std::min(y0, corners[i].y);
+    y1 = std::max(y1, corners[i].y);
+  }
+  const auto pixel = [](float v, int limit) {
+    return static_cast<int>(std::clamp(v, 0.0F, static_cast<float>(limit)));
+  };
+  return {pixel(std::floor(x0) - 1, width), pixel(std::floor(y0) - 1, height), pixel(std::ceil(x1) + 1, width),
+          pixel(std::ceil(y1) + 1, height)};
+}
+
 void Rect::include(const Rect& r) noexcept {
   if (r.empty()) return;
   if (empty()) {

@@ -28,6 +28,9 @@ struct Rect {
   void include(const Rect& r) noexcept;
 };
 
+/// The pixels of a `width` x `height` picture that `count` corners span, and one around them.
+Rect bounds(const Corner* corners, int count, int width, int height) noexcept;
+
 /// One sample of every pixel.
 struct SamplePlane {
   std::vector<std::uint32_t> colour;  ///< Y | U << 8 | V << 16 | owner << 24; owner 0: nothing drawn

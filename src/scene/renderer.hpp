@@ -48,6 +48,7 @@ class Renderer {
  private:
   static constexpr int kTileW = 32;
   static constexpr int kTileH = 16;
+  static constexpr std::uint8_t kLampOwner = 255;  ///< of a sample that no object owns
   struct Drawn {
     const ObjectState* object = nullptr;
     const Mesh* mesh = nullptr;
