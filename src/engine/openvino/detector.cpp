@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <openvino/frontend/manager.hpp>
 #include <openvino/op/constant.hpp>
 #include <openvino/op/fake_quantize.hpp>
 #include <optional>
@@ -37,7 +38,10 @@ std::shared_ptr<ov::Model> read_graph(ov::Core& core, const fs::path& file) {
                      fs::path(file).replace_extension(".bin").filename().string() + " beside it");
   }
   try {
-    return core.read_model(file.string());
+    if (file.extension() != ".onnx") return core.read_model(file.string());
+    // The core would have every reader it has look at a damaged file, and TensorFlow's prints what it thinks of it.
+    const ov::frontend::FrontEnd::Ptr reader = ov::frontend::FrontEndManager().load_by_framework("onnx");
+    return reader->convert(reader->load(file.string()));
   } catch (const std::exception& error) {
     std::string reason = error.what();
     reason.resize(std::min(reason.find_last_not_of(" \n") + 1, reason.size()));
