@@ -32,7 +32,10 @@ class Waker : public std::enable_shared_from_this<Waker> {
   [[nodiscard]] std::function<void()> function() {
     return [self = shared_from_this()] {
       if (self->pending_.exchange(true)) return;
-      net::post(*self->io_, [self] { self->timer_.cancel(); });
+      // Weak: what is posted after the server has stopped stays with the context, which must not keep itself alive.
+      net::post(*self->io_, [weak = self->weak_from_this()] {
+        if (const auto waker = weak.lock()) waker->timer_.cancel();
+      });
     };
   }
   /// Waits for a wake-up, at most `longest`.

@@ -5,6 +5,7 @@
 #include "gantry/core/errors.hpp"
 #include "gantry/memory/fake_pool.hpp"
 #include "memory/pool_contract.hpp"
+#include "support/sanitized.hpp"
 
 namespace gantry::memory {
 namespace {
@@ -26,9 +27,7 @@ TEST(HostPool, SaysWhereItsMemoryLiesAndThatItIsUsable) {
 }
 
 TEST(HostPool, MoreThanTheMachineHasIsAStartupErrorThatSaysWhatToDo) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "sanitizers end the program where an allocation is this large";
-#endif
+  if (test::kSanitized) GTEST_SKIP() << "sanitizers end the program where an allocation is this large";
   const std::vector<SizeClass> classes{{std::size_t{1} << 50, 1}};
   try {
     HostPool pool(classes);
