@@ -320,7 +320,7 @@ TEST_F(Isolation, SickCamerasHarmNobodyElse) {
               ms(without.p95), ms(without.p99), ms(with.p95), ms(with.p99));
   RecordProperty("p99_us_without", std::to_string(us(without.p99)));
   RecordProperty("p99_us_with", std::to_string(us(with.p99)));
-  if (test::kSanitized) return;  // that no frame was lost holds all the same
+  if (gantry::test::kSanitized) return;  // that no frame was lost holds all the same
   // 10 %, and one time slice of the operating system: a thread that wakes on a busy core may wait that long whoever
   // made the core busy, and the server that returns is a program of this test on the same cores.
   constexpr Duration kTimeSlice = milliseconds{3};
