@@ -1,57 +1,26 @@
 // The dense convolutions against the plain reference: every compiled variant, resident and streaming, over a table of
 // shapes from one pixel to ragged tiles.
-#include "cuda/gpu_fixture.hpp"
+#include "cuda/conv_problems.hpp"
 #include "engine/cuda/kernels/bottleneck.hpp"
-#include "engine/cuda/kernels/conv.hpp"
 #include "engine/cuda/kernels/stem.hpp"
 
 namespace gantry::cuda::test {
 namespace {
 
-constexpr double kRelative = 1.0 / 512, kAbsolute = 3e-3;
-
-struct ConvCase {
-  int n, h, w, cin, cout;
-  bool silu, residual;
-  int in_gap, out_gap;  // channels before the view in its buffer
-  bool small = false;   // few blocks, so that each walks over many tiles
-};
+Guarded<__half> packed(const std::vector<float>& weights, const ConvShape& s, const ConvVariant& variant) {
+  return Guarded<__half>(pack_conv_weights(weights.data(), s.cout, s.kernel * s.kernel, s.cin, variant.bn,
+                                           variant.group, variant.warpgroup));
+}
 
 void run_case(const ConvVariant& variant, const ConvCase& c, bool resident) {
-  const ConvShape shape{c.n, c.h, c.w, c.cin, c.cout, variant.kernel, variant.stride};
-  const std::string what = std::string(variant.name) + (resident ? " resident " : " streaming ") + std::to_string(c.n) +
-                           "x" + std::to_string(c.h) + "x" + std::to_string(c.w) + "x" + std::to_string(c.cin) + "->" +
-                           std::to_string(c.cout);
-  Values values(static_cast<std::uint64_t>(c.h * 1000 + c.w * 10 + c.cin));
-  const int taps = variant.kernel * variant.kernel;
-  const std::size_t in_pixels = static_cast<std::size_t>(c.n) * c.h * c.w;
-  const std::size_t out_pixels = static_cast<std::size_t>(c.n) * shape.oh() * shape.ow();
-  const auto in = through_half(values.floats(in_pixels * c.cin, -2, 2));
-  const auto weights = through_half(values.floats(static_cast<std::size_t>(c.cout) * taps * c.cin,
-                                                  -weight_range(taps * c.cin), weight_range(taps * c.cin)));
-  const auto bias = values.floats(static_cast<std::size_t>(c.cout), -1, 1);
-  const auto residual = through_half(values.floats(out_pixels * c.cout, -2, 2));
-  const int in_pitch = c.in_gap + c.cin + 8, out_pitch = c.out_gap + c.cout + 16;
-  Guarded<__half> d_in(lay_out(in, c.cin, in_pitch, c.in_gap)), d_out(out_pixels * out_pitch);
-  Guarded<__half> d_residual(lay_out(residual, c.cout, c.cout, 0));
-  Guarded<__half> d_weights(
-      pack_conv_weights(weights.data(), c.cout, taps, c.cin, variant.bn, variant.group, variant.warpgroup));
-  Guarded<float> d_bias(padded_bias(bias, variant.bn));
-  ConvArgs args;
-  args.sources[0] = {d_in.data() + c.in_gap, in_pitch, 0};
-  args.n = c.n, args.h = c.h, args.w = c.w, args.cin = c.cin;
-  args.oh = shape.oh(), args.ow = shape.ow(), args.cout = c.cout;
-  args.out = d_out.data() + c.out_gap, args.out_pitch = out_pitch;
-  args.weights = d_weights.data(), args.bias = d_bias.data(), args.silu = c.silu;
-  if (c.residual) args.residual = d_residual.data(), args.residual_pitch = c.cout;
+  const OneConv conv(c, variant.kernel, variant.stride);
+  const std::string what = describe(variant.name, conv.shape) + (resident ? ", resident" : ", streaming");
+  const auto d_weights = packed(conv.weights, conv.shape, variant);
+  const Guarded<float> d_bias(padded_bias(conv.bias, variant.bn));
+  const ConvArgs args = conv.args(d_weights, d_bias);
   if (!conv_fits(variant, args, resident)) return;
   check(launch_conv(variant, resident, args, launch_shape(c.small), nullptr), what.c_str());
-  check(cudaDeviceSynchronize(), what.c_str());
-  auto want = conv_ref(shape, in, weights, bias, c.silu);
-  if (c.residual)
-    for (std::size_t i = 0; i < want.size(); ++i) want[i] += residual[i];
-  expect_rows_near(d_out.download(), out_pitch, c.out_gap, c.cout, want, kRelative, kAbsolute, what);
-  d_out.verify("out");
+  conv.expect(what);
 }
 
 class ConvKernel : public GpuTest {};
@@ -65,7 +34,7 @@ TEST_F(ConvKernel, EveryVariantMatchesTheReferenceOnEveryShape) {
       {5, 9, 17, 80, 80, false, false, 0, 0},       {2, 40, 40, 64, 64, true, true, 0, 0, true},
       {3, 27, 44, 80, 96, true, false, 8, 0, true},
   };
-  for (const auto& [kernel, stride] : {std::pair{1, 1}, std::pair{3, 1}, std::pair{3, 2}})
+  for (const auto& [kernel, stride] : kConvKinds)
     for (const ConvVariant& variant : conv_variants(kernel, stride)) {
       if (variant.tail) continue;
       for (const ConvCase& c : cases)
@@ -78,91 +47,37 @@ TEST_F(ConvKernel, EveryVariantMatchesTheReferenceOnEveryShape) {
 }
 
 TEST_F(ConvKernel, ReadsSeveralSourcesAndUpsamples) {
-  // Three sources: one at half size, one plain, one plain behind a gap.
-  const int n = 2, h = 12, w = 20, c0 = 64, c1 = 128, c2 = 64, cin = c0 + c1 + c2, cout = 64;
-  Values values(11);
-  const auto small = through_half(values.floats(static_cast<std::size_t>(n) * h / 2 * w / 2 * c0, -2, 2));
-  const auto second = through_half(values.floats(static_cast<std::size_t>(n) * h * w * c1, -2, 2));
-  const auto third = through_half(values.floats(static_cast<std::size_t>(n) * h * w * c2, -2, 2));
-  std::vector<float> in(static_cast<std::size_t>(n) * h * w * cin);
-  for (int i = 0; i < n; ++i)
-    for (int y = 0; y < h; ++y)
-      for (int x = 0; x < w; ++x) {
-        const std::size_t pixel = (static_cast<std::size_t>(i) * h + y) * w + x;
-        const std::size_t half_pixel = (static_cast<std::size_t>(i) * (h / 2) + y / 2) * (w / 2) + x / 2;
-        std::copy_n(&small[half_pixel * c0], c0, &in[pixel * cin]);
-        std::copy_n(&second[pixel * c1], c1, &in[pixel * cin + c0]);
-        std::copy_n(&third[pixel * c2], c2, &in[pixel * cin + c0 + c1]);
-      }
-  Guarded<__half> d0(lay_out(small, c0, c0, 0)), d1(lay_out(second, c1, c1, 0)), d2(lay_out(third, c2, c2 + 24, 24));
-  for (const auto& [kernel, stride] : {std::pair{1, 1}, std::pair{3, 1}, std::pair{3, 2}}) {
-    const ConvShape shape{n, h, w, cin, cout, kernel, stride};
-    const int taps = kernel * kernel;
-    const float range = weight_range(taps * cin);
-    const auto weights = through_half(values.floats(static_cast<std::size_t>(cout) * taps * cin, -range, range));
-    const auto bias = values.floats(cout, -1, 1);
-    const auto want = conv_ref(shape, in, weights, bias, true);
+  const SeveralSources sources(2, 12, 20, {64, 128, 64}, 64, 11);
+  for (const auto& [kernel, stride] : kConvKinds) {
+    const auto kind = sources.kind(kernel, stride);
     for (const ConvVariant& variant : conv_variants(kernel, stride)) {
-      Guarded<__half> d_weights(
-          pack_conv_weights(weights.data(), cout, taps, cin, variant.bn, variant.group, variant.warpgroup));
-      Guarded<float> d_bias(padded_bias(bias, variant.bn));
-      Guarded<__half> d_out(want.size()), d_low(want.size() / 2), d_high(want.size() / 2);
-      ConvArgs args;
-      args.sources[0] = {d0.data(), c0, 1}, args.sources[1] = {d1.data(), c1, 0};
-      args.sources[2] = {d2.data() + 24, c2 + 24, 0};
-      args.source_begin[1] = c0, args.source_begin[2] = c0 + c1;
-      args.n = n, args.h = h, args.w = w, args.cin = cin, args.oh = shape.oh(), args.ow = shape.ow(), args.cout = cout;
-      args.out = d_out.data(), args.out_pitch = cout, args.weights = d_weights.data(), args.bias = d_bias.data();
-      args.silu = 1;
-      if (!conv_fits(variant, args, false)) continue;
-      check(launch_conv(variant, false, args, launch_shape(), nullptr), variant.name);
-      expect_rows_near(d_out.download(), cout, 0, cout, want, kRelative, kAbsolute, variant.name);
-      // The same, its two halves of channels to two places.
-      args.out = d_low.data(), args.out_pitch = cout / 2, args.out2 = d_high.data(), args.out2_pitch = cout / 2;
-      args.out_split = cout / 2;
-      if (!conv_fits(variant, args, false)) continue;
-      check(launch_conv(variant, false, args, launch_shape(), nullptr), variant.name);
-      std::vector<float> low, high;
-      for (std::size_t i = 0; i < want.size(); ++i) (i % cout < cout / 2 ? low : high).push_back(want[i]);
-      const std::string name(variant.name);
-      expect_rows_near(d_low.download(), cout / 2, 0, cout / 2, low, kRelative, kAbsolute, name + " first half");
-      expect_rows_near(d_high.download(), cout / 2, 0, cout / 2, high, kRelative, kAbsolute, name + " second half");
+      const auto d_weights = packed(kind.weights, kind.shape, variant);
+      const Guarded<float> d_bias(padded_bias(kind.bias, variant.bn));
+      const auto launch = [&](const ConvArgs& args) {
+        if (!conv_fits(variant, args, false)) return false;
+        check(launch_conv(variant, false, args, launch_shape(), nullptr), variant.name);
+        return true;
+      };
+      sources.expect(kind, true, d_weights, d_bias, launch, describe(variant.name, kind.shape));
     }
   }
 }
 
 TEST_F(ConvKernel, TailIsThePointwiseBehindIt) {
-  for (const int tail : {64, 80, 8})
-    for (const auto& [n, h, w, cin] : {std::array{1, 1, 1, 8}, std::array{2, 20, 20, 128}, std::array{1, 37, 21, 64}}) {
+  for (const int tail : kTails)
+    for (const auto& [n, h, w, cin] : kTailCases) {
       if (too_large(n * h * w)) continue;
-      const ConvShape shape{n, h, w, cin, 64, 3, 1}, behind{n, h, w, 64, tail, 1, 1};
-      Values values(static_cast<std::uint64_t>(h * 7 + tail));
-      const float range = weight_range(9 * cin), tail_range = weight_range(64);
-      const auto in = through_half(values.floats(static_cast<std::size_t>(n) * h * w * cin, -2, 2));
-      const auto weights = through_half(values.floats(static_cast<std::size_t>(64) * 9 * cin, -range, range));
-      const auto bias = values.floats(64, -1, 1);
-      const auto weights2 = through_half(values.floats(static_cast<std::size_t>(tail) * 64, -tail_range, tail_range));
-      const auto bias2 = values.floats(static_cast<std::size_t>(tail), -1, 1);
-      const auto want =
-          conv_ref(behind, through_half(conv_ref(shape, in, weights, bias, true)), weights2, bias2, false);
-      Guarded<__half> d_in(lay_out(in, cin, cin, 0));
-      Guarded<__half> d_weights2(pack_conv_weights(weights2.data(), tail, 1, 64, 16, 16));
-      Guarded<float> d_bias2(padded_bias(bias2, 16));
+      const TailConv conv(n, h, w, cin, tail);
       for (const ConvVariant& variant : conv_variants(3, 1)) {
         if (!variant.tail) continue;
-        Guarded<__half> d_weights(
-            pack_conv_weights(weights.data(), 64, 9, cin, variant.bn, variant.group, variant.warpgroup));
-        Guarded<float> d_bias(bias);
-        Guarded<__half> d_out(static_cast<std::size_t>(n) * h * w * (tail + 8));
-        ConvArgs args;
-        args.sources[0] = {d_in.data(), cin, 0};
-        args.n = n, args.h = h, args.w = w, args.cin = cin, args.oh = h, args.ow = w, args.cout = 64;
-        args.out = d_out.data(), args.out_pitch = tail + 8, args.weights = d_weights.data(), args.bias = d_bias.data();
-        args.silu = 1, args.tail_weights = d_weights2.data(), args.tail_bias = d_bias2.data(), args.tail_cout = tail;
+        const auto d_weights = packed(conv.weights, conv.shape, variant);
+        const Guarded<float> d_bias(conv.bias);
         for (const bool resident : {false, true}) {
+          const Guarded<__half> d_out(conv.out_size());
+          const ConvArgs args = conv.args(d_weights, d_bias, d_out);
           if (!conv_fits(variant, args, resident)) continue;
           check(launch_conv(variant, resident, args, launch_shape(n == 2), nullptr), variant.name);
-          expect_rows_near(d_out.download(), tail + 8, 0, tail, want, kRelative, 2 * kAbsolute, variant.name);
+          conv.expect(d_out, variant.name);
         }
       }
     }
@@ -204,7 +119,8 @@ TEST_F(ConvKernel, StemMatchesTheReference) {
       args.ow = shape.ow(), args.out_pitch = pitch, args.cout = cout, args.weights = d_weights.data();
       args.bias = d_bias.data(), args.silu = 1;
       check(launch_stem(args, launch_shape(n == 2), nullptr), "stem");
-      expect_rows_near(d_out.download(), pitch, 0, cout, conv_ref(shape, in, weights, bias, true), kRelative, kAbsolute,
+      expect_rows_near(d_out.download(), pitch, 0, cout, conv_ref(shape, in, weights, bias, true), kConvRelative,
+                       kConvAbsolute,
                        "stem " + std::to_string(cout) + " at " + std::to_string(h) + "x" + std::to_string(w));
       d_out.verify("out");
     }
@@ -241,7 +157,7 @@ TEST_F(ConvKernel, BottleneckIsItsTwoConvolutions) {
         const std::string what =
             std::string("bottleneck ") + variant.name + " " + std::to_string(h) + "x" + std::to_string(w);
         check(launch_bottleneck(variant, args, launch_shape(n == 2), nullptr), what.c_str());
-        expect_rows_near(d_out.download(), out_pitch, 8, c, want, kRelative, 2 * kAbsolute, what);
+        expect_rows_near(d_out.download(), out_pitch, 8, c, want, kConvRelative, 2 * kConvAbsolute, what);
         d_out.verify("out");
       }
 }

@@ -1,13 +1,10 @@
 // The convolutions fed by bulk tensor copies against the plain reference: every compiled variant over a table of shapes
 // from one pixel to ragged units, several sources, upsampling, two outputs; and what the packing and the host refuse.
-#include "cuda/gpu_fixture.hpp"
+#include "cuda/conv_problems.hpp"
 #include "engine/cuda/kernels/tma_conv.hpp"
 
 namespace gantry::cuda::test {
 namespace {
-
-constexpr double kRelative = 1.0 / 512, kAbsolute = 3e-3;
-constexpr std::pair<int, int> kKinds[] = {{1, 1}, {3, 1}, {3, 2}};
 
 class TmaConvKernel : public GpuTest {
  protected:
@@ -21,50 +18,22 @@ class TmaConvKernel : public GpuTest {
   }
 };
 
-struct ConvCase {
-  int n, h, w, cin, cout;
-  bool silu, residual;
-  int in_gap, out_gap;  // channels before the view in its buffer
-  bool small = false;   // few blocks, so that each walks over many tiles
-};
+Guarded<__half> packed(const std::vector<float>& weights, const ConvShape& s, const TmaConvVariant& variant) {
+  return Guarded<__half>(pack_tma_weights(weights.data(), s.cout, s.kernel, s.cin, variant.bn, variant.ck));
+}
 
 void run_case(const TmaConvVariant& variant, const ConvCase& c) {
-  const ConvShape shape{c.n, c.h, c.w, c.cin, c.cout, variant.kernel, variant.stride};
-  const std::string what = std::string(variant.name) + " " + std::to_string(variant.kernel) + "s" +
-                           std::to_string(variant.stride) + " " + std::to_string(c.n) + "x" + std::to_string(c.h) +
-                           "x" + std::to_string(c.w) + "x" + std::to_string(c.cin) + "->" + std::to_string(c.cout);
-  Values values(static_cast<std::uint64_t>(c.h * 1000 + c.w * 10 + c.cin));
-  const int taps = variant.kernel * variant.kernel;
-  const float range = weight_range(taps * c.cin);
-  const std::size_t in_pixels = static_cast<std::size_t>(c.n) * c.h * c.w;
-  const std::size_t out_pixels = static_cast<std::size_t>(c.n) * shape.oh() * shape.ow();
-  const auto in = through_half(values.floats(in_pixels * c.cin, -2, 2));
-  const auto weights = through_half(values.floats(static_cast<std::size_t>(c.cout) * taps * c.cin, -range, range));
-  const auto bias = values.floats(static_cast<std::size_t>(c.cout), -1, 1);
-  const auto residual = through_half(values.floats(out_pixels * c.cout, -2, 2));
-  const int in_pitch = c.in_gap + c.cin + 8, out_pitch = c.out_gap + c.cout + 16;
-  Guarded<__half> d_in(lay_out(in, c.cin, in_pitch, c.in_gap)), d_out(out_pixels * out_pitch);
-  Guarded<__half> d_residual(lay_out(residual, c.cout, c.cout, 0));
-  Guarded<__half> d_weights(pack_tma_weights(weights.data(), c.cout, variant.kernel, c.cin, variant.bn, variant.ck));
-  Guarded<float> d_bias(padded_bias(bias, variant.bn));
-  ConvArgs args;
-  args.sources[0] = {d_in.data() + c.in_gap, in_pitch, 0};
-  args.n = c.n, args.h = c.h, args.w = c.w, args.cin = c.cin;
-  args.oh = shape.oh(), args.ow = shape.ow(), args.cout = c.cout;
-  args.out = d_out.data() + c.out_gap, args.out_pitch = out_pitch;
-  args.weights = d_weights.data(), args.bias = d_bias.data(), args.silu = c.silu;
-  if (c.residual) args.residual = d_residual.data(), args.residual_pitch = c.cout;
+  const OneConv conv(c, variant.kernel, variant.stride);
+  const std::string what = describe(variant.name, conv.shape);
+  const auto d_weights = packed(conv.weights, conv.shape, variant);
+  const Guarded<float> d_bias(padded_bias(conv.bias, variant.bn));
+  const ConvArgs args = conv.args(d_weights, d_bias);
   if (!tma_conv_fits(variant, args)) {
     EXPECT_TRUE(variant.stride == 2 && c.w % 2 != 0) << what << " ought to run";
     return;
   }
   check(launch_tma_conv(variant, args, launch_shape(c.small), nullptr), what.c_str());
-  check(cudaDeviceSynchronize(), what.c_str());
-  auto want = conv_ref(shape, in, weights, bias, c.silu);
-  if (c.residual)
-    for (std::size_t i = 0; i < want.size(); ++i) want[i] += residual[i];
-  expect_rows_near(d_out.download(), out_pitch, c.out_gap, c.cout, want, kRelative, kAbsolute, what);
-  d_out.verify("out");
+  conv.expect(what);
 }
 
 TEST_F(TmaConvKernel, EveryVariantMatchesTheReferenceOnEveryShape) {
@@ -76,7 +45,7 @@ TEST_F(TmaConvKernel, EveryVariantMatchesTheReferenceOnEveryShape) {
       {2, 16, 16, 512, 256, false, false, 0, 0},    {2, 40, 40, 64, 64, true, true, 0, 0, true},
       {3, 28, 44, 80, 96, true, false, 8, 0, true}, {2, 20, 20, 448, 288, true, true, 0, 8, true},
   };
-  for (const auto& [kernel, stride] : kKinds)
+  for (const auto& [kernel, stride] : kConvKinds)
     for (const TmaConvVariant& variant : tma_conv_variants(kernel, stride)) {
       if (variant.tail) continue;
       for (const ConvCase& c : cases) {
@@ -88,97 +57,44 @@ TEST_F(TmaConvKernel, EveryVariantMatchesTheReferenceOnEveryShape) {
 }
 
 TEST_F(TmaConvKernel, ReadsSeveralSourcesAndUpsamples) {
-  // A half-size source (1×1 only), a plain one, and one behind a gap whose channels end inside a slab.
+  // The third source's channels end inside a slab.
   for (const auto& [n, h, w] : {std::array{2, 12, 20}, std::array{1, 2, 2}, std::array{3, 26, 38}}) {
     if (too_large(n * h * w)) continue;
-    const int c0 = 128, c1 = 64, c2 = 40, cin = c0 + c1 + c2, cout = 128;
-    Values values(static_cast<std::uint64_t>(11 + h));
-    const std::size_t pixels = static_cast<std::size_t>(n) * h * w;
-    const auto half_size = through_half(values.floats(pixels / 4 * c0, -2, 2));
-    const auto second = through_half(values.floats(pixels * c1, -2, 2));
-    const auto third = through_half(values.floats(pixels * c2, -2, 2));
-    std::vector<float> in(pixels * cin), wide(pixels * c0);
-    for (int i = 0; i < n; ++i)
-      for (int y = 0; y < h; ++y)
-        for (int x = 0; x < w; ++x) {
-          const std::size_t pixel = (static_cast<std::size_t>(i) * h + y) * w + x;
-          const std::size_t half_pixel = (static_cast<std::size_t>(i) * (h / 2) + y / 2) * (w / 2) + x / 2;
-          std::copy_n(&half_size[half_pixel * c0], c0, &in[pixel * cin]);
-          std::copy_n(&half_size[half_pixel * c0], c0, &wide[pixel * c0]);
-          std::copy_n(&second[pixel * c1], c1, &in[pixel * cin + c0]);
-          std::copy_n(&third[pixel * c2], c2, &in[pixel * cin + c0 + c1]);
-        }
-    Guarded<__half> d_half(lay_out(half_size, c0, c0, 0)), d_wide(lay_out(wide, c0, c0, 0));
-    Guarded<__half> d1(lay_out(second, c1, c1, 0)), d2(lay_out(third, c2, c2 + 24, 24));
-    for (const auto& [kernel, stride] : kKinds) {
-      const ConvShape shape{n, h, w, cin, cout, kernel, stride};
-      const int taps = kernel * kernel;
-      const float range = weight_range(taps * cin);
-      const auto weights = through_half(values.floats(static_cast<std::size_t>(cout) * taps * cin, -range, range));
-      const auto bias = values.floats(cout, -1, 1);
-      const auto want = conv_ref(shape, in, weights, bias, true);
+    const SeveralSources sources(n, h, w, {128, 64, 40}, 128, static_cast<std::uint64_t>(11 + h));
+    for (const auto& [kernel, stride] : kConvKinds) {
+      const auto kind = sources.kind(kernel, stride);
       for (const TmaConvVariant& variant : tma_conv_variants(kernel, stride)) {
         if (variant.tail) continue;
-        Guarded<__half> d_weights(pack_tma_weights(weights.data(), cout, kernel, cin, variant.bn, variant.ck));
-        Guarded<float> d_bias(padded_bias(bias, variant.bn));
-        Guarded<__half> d_out(want.size()), d_low(want.size() / 2), d_high(want.size() / 2);
-        const std::string name = std::string(variant.name) + " " + std::to_string(h) + "x" + std::to_string(w);
-        ConvArgs args;
-        args.sources[0] = {kernel == 1 ? d_half.data() : d_wide.data(), c0, kernel == 1 ? 1 : 0};
-        args.sources[1] = {d1.data(), c1, 0}, args.sources[2] = {d2.data() + 24, c2 + 24, 0};
-        args.source_begin[1] = c0, args.source_begin[2] = c0 + c1;
-        args.n = n, args.h = h, args.w = w, args.cin = cin, args.oh = shape.oh(), args.ow = shape.ow();
-        args.cout = cout, args.out = d_out.data(), args.out_pitch = cout;
-        args.weights = d_weights.data(), args.bias = d_bias.data(), args.silu = 1;
-        ASSERT_TRUE(tma_conv_fits(variant, args)) << name;
-        check(launch_tma_conv(variant, args, launch_shape(h == 26), nullptr), name.c_str());
-        expect_rows_near(d_out.download(), cout, 0, cout, want, kRelative, kAbsolute, name);
-        // The same, its two halves of channels to two places.
-        args.out = d_low.data(), args.out_pitch = cout / 2, args.out2 = d_high.data(), args.out2_pitch = cout / 2;
-        args.out_split = cout / 2;
-        check(launch_tma_conv(variant, args, launch_shape(), nullptr), name.c_str());
-        std::vector<float> low, high;
-        for (std::size_t i = 0; i < want.size(); ++i) (i % cout < cout / 2 ? low : high).push_back(want[i]);
-        expect_rows_near(d_low.download(), cout / 2, 0, cout / 2, low, kRelative, kAbsolute, name + " first half");
-        expect_rows_near(d_high.download(), cout / 2, 0, cout / 2, high, kRelative, kAbsolute, name + " second half");
-        if (HasFatalFailure()) return;
+        const auto d_weights = packed(kind.weights, kind.shape, variant);
+        const Guarded<float> d_bias(padded_bias(kind.bias, variant.bn));
+        const std::string name = describe(variant.name, kind.shape);
+        const auto launch = [&, few_blocks = h == 26](const ConvArgs& args) {
+          EXPECT_TRUE(tma_conv_fits(variant, args)) << name;
+          check(launch_tma_conv(variant, args, launch_shape(few_blocks), nullptr), name.c_str());
+          return !HasFailure();
+        };
+        sources.expect(kind, kernel == 1, d_weights, d_bias, launch, name);  // only 1×1 enlarges
+        if (HasFailure()) return;
       }
     }
   }
 }
 
 TEST_F(TmaConvKernel, TailIsThePointwiseBehindIt) {
-  for (const int tail : {64, 80, 8})
-    for (const auto& [n, h, w, cin] : {std::array{1, 1, 1, 8}, std::array{2, 20, 20, 128}, std::array{1, 37, 21, 64}}) {
+  for (const int tail : kTails)
+    for (const auto& [n, h, w, cin] : kTailCases) {
       if (too_large(n * h * w)) continue;
-      const ConvShape shape{n, h, w, cin, 64, 3, 1}, behind{n, h, w, 64, tail, 1, 1};
-      Values values(static_cast<std::uint64_t>(h * 7 + tail));
-      const float range = weight_range(9 * cin), tail_range = weight_range(64);
-      const auto in = through_half(values.floats(static_cast<std::size_t>(n) * h * w * cin, -2, 2));
-      const auto weights = through_half(values.floats(static_cast<std::size_t>(64) * 9 * cin, -range, range));
-      const auto bias = values.floats(64, -1, 1);
-      const auto weights2 = through_half(values.floats(static_cast<std::size_t>(tail) * 64, -tail_range, tail_range));
-      const auto bias2 = values.floats(static_cast<std::size_t>(tail), -1, 1);
-      const auto want =
-          conv_ref(behind, through_half(conv_ref(shape, in, weights, bias, true)), weights2, bias2, false);
-      Guarded<__half> d_in(lay_out(in, cin, cin, 0));
-      Guarded<__half> d_weights2(pack_conv_weights(weights2.data(), tail, 1, 64, 16, 16));
-      Guarded<float> d_bias2(padded_bias(bias2, 16));
+      const TailConv conv(n, h, w, cin, tail);
       int run = 0;
       for (const TmaConvVariant& variant : tma_conv_variants(3, 1)) {
         if (!variant.tail) continue;
-        Guarded<__half> d_weights(pack_tma_weights(weights.data(), 64, 3, cin, variant.bn, variant.ck));
-        Guarded<float> d_bias(bias);
-        Guarded<__half> d_out(static_cast<std::size_t>(n) * h * w * (tail + 8));
-        ConvArgs args;
-        args.sources[0] = {d_in.data(), cin, 0};
-        args.n = n, args.h = h, args.w = w, args.cin = cin, args.oh = h, args.ow = w, args.cout = 64;
-        args.out = d_out.data(), args.out_pitch = tail + 8, args.weights = d_weights.data(), args.bias = d_bias.data();
-        args.silu = 1, args.tail_weights = d_weights2.data(), args.tail_bias = d_bias2.data(), args.tail_cout = tail;
+        const auto d_weights = packed(conv.weights, conv.shape, variant);
+        const Guarded<float> d_bias(conv.bias);
+        const Guarded<__half> d_out(conv.out_size());
+        const ConvArgs args = conv.args(d_weights, d_bias, d_out);
         ASSERT_TRUE(tma_conv_fits(variant, args)) << variant.name;
         check(launch_tma_conv(variant, args, launch_shape(n == 2), nullptr), variant.name);
-        expect_rows_near(d_out.download(), tail + 8, 0, tail, want, kRelative, 2 * kAbsolute, variant.name);
-        d_out.verify("out");
+        conv.expect(d_out, variant.name);
         ++run;
       }
       EXPECT_GT(run, 0);
@@ -192,7 +108,7 @@ TEST_F(TmaConvKernel, RepeatsBitForBitAndDoesNotDependOnTheBatch) {
   std::vector<__half> in;
   for (int i = 0; i < n; ++i) in.insert(in.end(), one.begin(), one.end());
   const Guarded<__half> d_in(in);
-  for (const auto& [kernel, stride] : kKinds) {
+  for (const auto& [kernel, stride] : kConvKinds) {
     const float range = weight_range(kernel * kernel * cin);
     const auto weights = values.floats(static_cast<std::size_t>(cout) * kernel * kernel * cin, -range, range);
     for (const TmaConvVariant& variant : tma_conv_variants(kernel, stride)) {
