@@ -93,7 +93,7 @@ std::vector<double> gpu_memory_use() {
   return used;
 }
 
-Machine read_machine() {
+Machine read_machine(const fs::path& sys) {
   Machine machine;
   read_cpu(machine);
   read_memory(machine);
@@ -104,7 +104,7 @@ Machine read_machine() {
     machine.descriptors_possible = descriptors.rlim_max;
   }
   machine.receive_buffer_bytes = read_number<std::uint64_t>("/proc/sys/net/core/rmem_max");
-  read_gpus(machine);
+  read_gpus(machine, sys);
   return machine;
 }
 

@@ -6,7 +6,7 @@
 
 namespace gantry::app {
 
-void read_gpus(Machine& machine) {
+void read_gpus(Machine& machine, const std::filesystem::path& sys) {
   using namespace nvml;
   machine.nvdec = Library{dlopen("libnvcuvid.so.1", RTLD_LAZY | RTLD_LOCAL)} != nullptr;
   const Library library = nvml::open();
@@ -36,6 +36,9 @@ void read_gpus(Machine& machine) {
       gpu.memory_bytes = memory.total;
       gpu.memory_free_bytes = memory.free;
     }
+    PciInfo pci{};
+    if (call(find<int(Device, PciInfo*)>(library, "nvmlDeviceGetPciInfo_v3"), device, &pci))
+      gpu.near = near_cpus(pci.bus_id.data(), sys);
     const auto number = [&](const char* name, unsigned& out) {
       call(find<int(Device, unsigned*)>(library, name), device, &out);
     };

@@ -2,6 +2,7 @@
 // NVIDIA's management library by its stable C interface, without its headers, opened at run time.
 #include <dlfcn.h>
 
+#include <array>
 #include <memory>
 
 namespace gantry::app::nvml {
@@ -17,6 +18,11 @@ struct MemoryInfo {
 };
 struct Utilization {
   unsigned compute, memory;  ///< percent
+};
+struct PciInfo {
+  std::array<char, 16> bus_id_legacy;
+  unsigned domain, bus, device, device_id, subsystem_id;
+  std::array<char, 32> bus_id;  ///< "00000000:1B:00.0"
 };
 
 [[nodiscard]] inline Library open() {

@@ -98,8 +98,11 @@ std::vector<Finding> examine(const DoctorCommand& command, const app::Machine& m
                   "", ""};
     if (gpu.pcie_width > 0)
       found.has += ", PCIe " + std::to_string(gpu.pcie_generation) + ".0 x" + std::to_string(gpu.pcie_width);
+    if (gpu.near.node >= 0) found.has += ", NUMA node " + std::to_string(gpu.near.node);
     found.means =
         machine.nvdec ? "decodes on the card (NVDEC)" : "frames are decoded by the processor and copied to the card";
+    if (!gpu.near.cpus.empty())
+      found.means += "; its engine's threads stay near it, on CPUs " + cpu_list(gpu.near.cpus);
     if (!machine.nvdec) found.missing = "libnvcuvid.so.1 is not there: sudo apt-get install libnvcuvid1";
     if (gpu.pcie_width > 0 && gpu.pcie_width < gpu.pcie_width_possible)
       found.missing += (found.missing.empty() ? "" : "; ") + std::string{"the card runs on "} +

@@ -11,6 +11,11 @@ struct Memory {
 struct Utilization {
   unsigned gpu, memory;
 };
+struct PciInfo {
+  char bus_id_legacy[16];
+  unsigned domain, bus, device, device_id, subsystem_id;
+  char bus_id[32];
+};
 }  // namespace
 
 FakeNvml& fake_nvml() {
@@ -29,6 +34,15 @@ int nvmlInit_v2() {
 }
 int nvmlShutdown() {
   --state.open;
+  return 0;
+}
+int nvmlDeviceGetCount_v2(unsigned* count) {
+  *count = 2;
+  return 0;
+}
+int nvmlDeviceGetPciInfo_v3(nvmlDevice_st* device, PciInfo* out) {
+  *out = {};
+  std::strncpy(out->bus_id, state.bus_ids[device->index], sizeof out->bus_id - 1);
   return 0;
 }
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, nvmlDevice_st** device) {

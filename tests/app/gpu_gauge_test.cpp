@@ -1,4 +1,4 @@
-// The meter against a stand-in for NVIDIA's library, which is loaded under its name.
+// What is read of GPUs, from a stand-in for NVIDIA's library, which is loaded under its name.
 #include "gantry/app/gpu_gauge.hpp"
 
 #include <gtest/gtest.h>
@@ -6,6 +6,8 @@
 #include <cstdlib>
 
 #include "app/fake_nvml.hpp"
+#include "gantry/app/machine.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace gantry::app {
 namespace {
@@ -58,6 +60,16 @@ TEST_F(GpuGaugeTest, ADriverThatDoesNotAnswerIsNoGpu) {
 TEST_F(GpuGaugeTest, ClosesTheLibraryAgain) {
   { const GpuGauge meter; }
   EXPECT_EQ(fake_nvml().open, 0);
+}
+
+TEST_F(GpuGaugeTest, TheMachineSaysWhatLiesNearEachCard) {
+  const test::TemporaryFolder sys;
+  sys.write("bus/pci/devices/0000:ac:00.0/numa_node", "1\n");
+  sys.write("bus/pci/devices/0000:ac:00.0/local_cpulist", "0\n");
+  const Machine machine = read_machine(sys.path());
+  ASSERT_EQ(machine.gpus.size(), 2U);
+  EXPECT_EQ(machine.gpus[0].near.node, -1) << "the kernel says nothing of it";
+  EXPECT_EQ(machine.gpus[1].near.node, 1);
 }
 
 }  // namespace

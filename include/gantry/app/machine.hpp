@@ -2,9 +2,12 @@
 // What this machine has, read from the kernel and, where there is a driver, from NVIDIA's management library (opened at
 // run time, so that a machine without one runs the same program).
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "gantry/core/numa.hpp"
 
 namespace gantry::app {
 
@@ -15,6 +18,7 @@ struct Gpu {
   unsigned pcie_generation = 0;      ///< of the link as it is now (it sleeps when idle); 0: not known
   unsigned pcie_width = 0;           ///< lanes in use; 0: not known
   unsigned pcie_width_possible = 0;  ///< lanes that card and slot could use; 0: not known
+  NearCpus near;                     ///< where the threads of its engine stay
 };
 
 struct NetworkLink {
@@ -47,7 +51,7 @@ struct MemoryUse {
 [[nodiscard]] double machine_memory_use();
 [[nodiscard]] std::vector<double> gpu_memory_use();
 
-/// Never throws; what cannot be read stays at its default.
-[[nodiscard]] Machine read_machine();
+/// Never throws; what cannot be read stays at its default. @param sys the kernel's /sys, for what lies near the cards
+[[nodiscard]] Machine read_machine(const std::filesystem::path& sys = "/sys");
 
 }  // namespace gantry::app
