@@ -7,20 +7,14 @@
 #include "gantry/memory/gpu.hpp"
 
 namespace gantry::cli {
-namespace {
-
-/// Of the card's memory, for everything that Gantry keeps there.
-constexpr double kMemoryFraction = 0.8;
-
-}  // namespace
-
-app::System::MakeDecoder CardDecoders::maker() const {
+app::System::MakeDecoder CardDecoders::maker(const std::vector<std::string>& verified) const {
   const auto nvdecs = all();
   if (std::none_of(nvdecs.begin(), nvdecs.end(), [](const auto& nvdec) { return nvdec != nullptr; })) return {};
-  return [nvdecs](const media::DecoderOptions& options, int place) {
-    const auto* nvdec = place >= 0 ? nvdecs[static_cast<std::size_t>(place)].get() : nullptr;
-    return nvdec != nullptr ? nvdecs[static_cast<std::size_t>(place)]->make_decoder(options)
-                            : media::make_ffmpeg_decoder(options);
+  return [nvdecs, verified](media::DecoderOptions options, int place) {
+    options.verify = std::any_of(verified.begin(), verified.end(),
+                                 [&](const auto& id) { return id == kEveryCamera || id == options.name; });
+    media::Nvdec* const nvdec = place >= 0 ? nvdecs[static_cast<std::size_t>(place)].get() : nullptr;
+    return nvdec != nullptr ? nvdec->make_decoder(options) : media::make_ffmpeg_decoder(options);
   };
 }
 
@@ -59,7 +53,7 @@ CardDecoders open_card_decoders(const std::vector<std::unique_ptr<engine::Backen
       auto gpu = memory::open_gpu(capabilities.device_index);
       const auto memory = gpu->memory();
       const auto taken = memory.total_bytes - memory.free_bytes;
-      const auto allowed = static_cast<std::size_t>(static_cast<double>(memory.total_bytes) * kMemoryFraction);
+      const auto allowed = static_cast<std::size_t>(static_cast<double>(memory.total_bytes) * wanted.memory_fraction);
       const double left = static_cast<double>(allowed > taken ? allowed - taken : 0);
       card.budget = std::make_unique<memory::MemoryBudget>(static_cast<std::size_t>(left * share));
       media::NvdecOptions options = wanted;

@@ -20,8 +20,10 @@ struct CardDecoders {
     std::shared_ptr<media::Nvdec> nvdec;
   };
   std::vector<Card> cards;  ///< by number of the back end; empty ones where cameras of that home decode on the CPU
-  /// For app::System; empty where all cameras decode on the CPU.
-  [[nodiscard]] app::System::MakeDecoder maker() const;
+  static constexpr const char* kEveryCamera = "all";
+  /// For app::System; empty where all cameras decode on the CPU. @param verified cameras whose decoding in shared
+  /// sessions is checked (DecoderOptions::verify), by id; kEveryCamera stands for all
+  [[nodiscard]] app::System::MakeDecoder maker(const std::vector<std::string>& verified = {}) const;
   [[nodiscard]] std::vector<std::shared_ptr<media::Nvdec>> all() const;
   /// For app::System. Used while this lives.
   [[nodiscard]] app::DecodersFn reader() const;

@@ -96,6 +96,7 @@ std::vector<std::unique_ptr<engine::Backend>> open_backends(const config::Config
   options.input = {config.model.imgsz.width, config.model.imgsz.height};
   options.threads = config.engine.threads;
   options.streams = config.engine.streams;
+  options.memory_fraction = config.engine.memory_fraction;
   std::vector<std::unique_ptr<engine::Backend>> backends;
   backends.push_back(engine::make_backend(options));
   // Where the first one runs on a card, each of the others gets one.

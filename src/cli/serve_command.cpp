@@ -26,6 +26,7 @@ struct ServeCommand {
   std::string config;
   std::string duration;
   std::string trace;
+  std::vector<std::string> verified;
   bool json = false;
 };
 
@@ -78,9 +79,9 @@ int run(const ServeCommand& command) {
   if (!command.trace.empty()) trace.emplace(command.trace);
   const app::LogFn to_log = [&log](app::Severity severity, std::string_view text) { log.write(severity, text); };
   auto backends = open_backends(config);
-  const CardDecoders decoders =
-      open_card_decoders(backends, {}, [&log](const std::string& text) { log.warning(text); });
-  app::System system{config, std::move(backends), clock, to_log, decoders.maker()};
+  const CardDecoders decoders = open_card_decoders(backends, {.memory_fraction = config.engine.memory_fraction},
+                                                   [&log](const std::string& text) { log.warning(text); });
+  app::System system{config, std::move(backends), clock, to_log, decoders.maker(command.verified)};
   system.watch_decoders(decoders.reader());
   std::optional<sinks::JsonlSink> results;
   app::Subscription to_results;
@@ -161,6 +162,9 @@ void add_serve(CLI::App& app, int& exit_code) {
       });
   serve->add_option("--record-trace", command->trace,
                     "Write when frames reached the scheduler into this CSV file, for a scenario of gantry simulate");
+  serve->add_option("--verify-decoding", command->verified,
+                    "Ids of cameras, or all: what they decode on a GPU in a shared session is decoded a second time in "
+                    "one of their own and every picture compared; differences are logged and counted");
   serve->add_flag("--json", command->json, "Print the books as JSON on standard output, one object a status line");
   serve->footer("Example:\n  gantry serve -c gantry.yaml --for 30s");
   serve->callback([command, &exit_code] { exit_code = run(*command); });

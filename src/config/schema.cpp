@@ -87,6 +87,9 @@ const Section& engine_section() {
     {"max_batch", whole(&EngineConfig::max_batch, 1, 256), "frames", "Largest batch that the scheduler may form.", Applies::kAtStart},
     {"threads", whole(&EngineConfig::threads, 0, 1024), "threads", "CPU threads of the network; 0 takes every core.", Applies::kAtStart},
     {"streams", whole(&EngineConfig::streams, 1, 8), "batches", "Batches that a GPU works on side by side, each on a stream of its own.", Applies::kAtStart},
+    {"memory_fraction", number(&EngineConfig::memory_fraction, 0.1, 1), "",
+      "Share of a GPU's memory that may be in use, by other programs too; cameras beyond it are decoded on the CPU, and a network that needs more is refused.",
+      Applies::kAtStart},
   }, {}};
   return table;
 }

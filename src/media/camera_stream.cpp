@@ -88,7 +88,8 @@ class CameraStream::Impl {
 
   CameraState state() const noexcept { return state_; }
   CameraCounters counters() const noexcept {
-    return {connections_, attempts_, packets_, bytes_, concealed_, width_, height_, decoded_on_, decoded_there_};
+    return {connections_, attempts_, packets_,    bytes_,         concealed_,
+            width_,       height_,   decoded_on_, decoded_there_, mismatched_};
   }
 
  private:
@@ -122,7 +123,7 @@ class CameraStream::Impl {
   std::atomic<Priority> priority_{Priority::kNormal};
   std::atomic<SkipLevel> skip_{SkipLevel::kNothing};
 
-  std::atomic<std::uint64_t> connections_{0}, attempts_{0}, packets_{0}, bytes_{0}, concealed_{0};
+  std::atomic<std::uint64_t> connections_{0}, attempts_{0}, packets_{0}, bytes_{0}, concealed_{0}, mismatched_{0};
   std::atomic<int> width_{0}, height_{0};
   std::atomic<DecodePlace> decoded_on_{DecodePlace::kCpu};
   std::atomic<DecodeReason> decoded_there_{DecodeReason::kOnlyPlace};
@@ -200,6 +201,7 @@ void CameraStream::Impl::drain() {
   }
   const DecoderStats stats = decoder_->stats();
   concealed_ = stats.concealed;
+  mismatched_ = stats.mismatched;
   decoded_on_ = stats.place;
   decoded_there_ = stats.reason;
 }

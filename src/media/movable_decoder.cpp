@@ -143,6 +143,8 @@ class MovableDecoder final : public Decoder {
     sum.lost += part.lost;
     sum.concealed += part.concealed;
     sum.converted += part.converted;
+    sum.verified += part.verified;
+    sum.mismatched += part.mismatched;
   }
   /// What has left has said everything.
   void retire() {

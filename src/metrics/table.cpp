@@ -219,7 +219,8 @@ constexpr std::array<Spec, kMetricCount> kTable{{
      {"device", "what"},
      "Pictures: decoded, mapped (fetched to be run), refused by the card, concealed, map_failed, given_up for a newer "
      "one, "
-     "no_output (all output surfaces in use), unlisted (a foreign reference without a place)."},
+     "no_output (all output surfaces in use), unlisted (a foreign reference without a place), "
+     "verified and mismatched (`serve --verify-decoding`: equal to a session of its own, and not)."},
     {Metric::kDecoderRefused,
      "gantry_decoder_sessions_refused_total",
      kCounter,

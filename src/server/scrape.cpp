@@ -160,6 +160,8 @@ void add_decoders(Exposition& out, const app::System& system) {
     pictures("given_up", nvdec.given_up);
     pictures("no_output", nvdec.no_output);
     pictures("unlisted", nvdec.unlisted);
+    pictures("verified", nvdec.verified);
+    pictures("mismatched", nvdec.mismatched);
     out.set(Metric::kDecoderRefused, {device}, number(nvdec.sessions_refused));
     out.set(Metric::kDecoderCalls, {device, "decode"}, nvdec.decode_call_seconds);
     out.set(Metric::kDecoderCalls, {device, "map"}, nvdec.map_call_seconds);

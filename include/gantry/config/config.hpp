@@ -48,8 +48,9 @@ struct ModelConfig {
 struct EngineConfig {
   EngineDevice device = EngineDevice::kAuto;
   int max_batch = 8;
-  int threads = 0;  ///< 0: one a core
-  int streams = 4;  ///< batches that a GPU works on side by side
+  int threads = 0;               ///< 0: one a core
+  int streams = 4;               ///< batches that a GPU works on side by side
+  double memory_fraction = 0.8;  ///< of a GPU's memory, in use by all programs together, that Gantry keeps to
   friend bool operator==(const EngineConfig&, const EngineConfig&) = default;
 };
 

@@ -34,6 +34,8 @@ struct ModelOptions {
   /// Batches that a GPU works on side by side, each on a stream of its own with its own graphs: 1…8. While one
   /// computes, the pictures of the next are fetched from the decoders.
   int streams = 4;
+  /// Share of a GPU's memory, in use by all programs together, beyond which prepare() is refused; above 0, up to 1.
+  double memory_fraction = 0.8;
 };
 
 /// GPUs that this build can use; 0 without a driver.

@@ -68,6 +68,7 @@ struct CameraCounters {
   int width = 0, height = 0;    ///< of the newest frame, pixels
   DecodePlace decoded_on = DecodePlace::kCpu;
   DecodeReason decoded_there = DecodeReason::kOnlyPlace;  ///< why there
+  std::uint64_t mismatched = 0;  ///< DecoderOptions::verify: pictures that differ from a session of their own
 };
 
 /// Thread-safe except the constructor and destructor.

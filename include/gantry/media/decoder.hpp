@@ -10,6 +10,7 @@
 //        while ((event = decoder.receive(frame)) != DecodeEvent::kNeedPacket) …
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "gantry/core/frame.hpp"
 #include "gantry/core/result.hpp"
@@ -39,7 +40,12 @@ enum class SkipLevel {
 };
 
 struct DecoderOptions {
-  int threads = 0;  ///< 0: one for live streams (no added delay), all cores up to 8 for files
+  int threads = 0;   ///< 0: one for live streams (no added delay), all cores up to 8 for files
+  std::string name;  ///< the camera's, for whoever makes decoders by it
+  /// On a card: a stream that shares a session is decoded a second time, in a session of its own, and every picture is
+  /// compared bit by bit; one that differs leaves the shared session. For checks: it doubles the stream's decoding and
+  /// copies its pictures to the host.
+  bool verify = false;
 };
 
 /// Where a stream is decoded.
@@ -67,6 +73,8 @@ struct DecoderStats {
   std::uint64_t lost = 0;
   std::uint64_t concealed = 0;            ///< of `frames`: handed out with damaged areas patched by the decoder
   std::uint64_t converted = 0;            ///< of `frames`: copied because of their pixel format or rotation
+  std::uint64_t verified = 0;             ///< DecoderOptions::verify: pictures that were equal
+  std::uint64_t mismatched = 0;           ///< and that were not
   DecodePlace place = DecodePlace::kCpu;  ///< now
   DecodeReason reason = DecodeReason::kOnlyPlace;  ///< of the last choice
 };

@@ -40,9 +40,8 @@ struct NvdecOptions {
   /// reckoned from it. 0: by the number of decoders, as measured on an H100 (1,598 each).
   double frames_per_second = 0;
   double share_of_card = 1;  ///< of that rate that is ours, where several halves of a program share a card; 0…1
-  /// Decodes every shared camera a second time in a session of its own and compares each picture, bit by bit. For
-  /// checks: it doubles the decoders' work and copies every picture to the host.
-  bool verify = false;
+  /// Share of the card's memory, in use by all programs together, beyond which no session is opened; above 0, up to 1.
+  double memory_fraction = 0.8;
   memory::MemoryBudget* budget = nullptr;  ///< where sessions reserve their surfaces; null: nowhere. Outlives all
 };
 
@@ -64,8 +63,8 @@ struct NvdecStats {
   double decode_call_seconds = 0;  ///< spent in the driver's decode calls, which pass a picture on and return
   double map_call_seconds = 0;     ///< and in its map calls, which wait for the picture
   std::uint64_t unlisted = 0;      ///< live references that found no place in another camera's picture: should stay 0
-  std::uint64_t verified = 0;      ///< pictures equal to those of a session of their own
-  std::uint64_t mismatched = 0;
+  std::uint64_t verified = 0;      ///< of streams with DecoderOptions::verify: equal to a session of their own
+  std::uint64_t mismatched = 0;    ///< and not equal
 
   /// Several cards as one; `load` is the fullest one's.
   NvdecStats& operator+=(const NvdecStats& other);

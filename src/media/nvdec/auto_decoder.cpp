@@ -62,6 +62,7 @@ class AutoDecoder final : public Decoder {
     stats.lost += part.lost;
     stats.concealed += part.concealed;
     stats.converted += part.converted;
+    if (verifier_) add(verifier_->counts(), stats);
     stats.place = part.place;
     stats.reason = cpu_ ? reason_ : part.reason;
     return stats;
@@ -72,6 +73,11 @@ class AutoDecoder final : public Decoder {
   bool same(const StreamInfo& stream) const noexcept {
     return stream.native != nullptr && stream.codec == stream_.codec && stream.width == stream_.width &&
            stream.height == stream_.height && static_cast<const NativeStream*>(stream.native)->orientation.upright();
+  }
+
+  static void add(const Verifier::Counts& counts, DecoderStats& stats) noexcept {
+    stats.verified += counts.equal;
+    stats.mismatched += counts.different;
   }
 
   /// Why not; nothing where the card has taken the stream.
@@ -92,7 +98,7 @@ class AutoDecoder final : public Decoder {
     gpu_ = std::move(decoder);
     counted_ = false;
     stream_ = stream;
-    if (card_->options().verify) {
+    if (options_.verify) {
       verifier_ = std::make_unique<Verifier>(card_);
       verifier_->set_skip(skip_);
       if (!verifier_->open(stream)) verifier_.reset();
@@ -129,6 +135,7 @@ class AutoDecoder final : public Decoder {
     before_.frames += old->stats().frames;
     before_.lost += old->stats().lost;
     before_.concealed += old->stats().concealed;
+    if (verifier_) add(verifier_->counts(), before_);
     verifier_.reset();
     load_ = {};
     return true;

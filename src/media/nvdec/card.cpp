@@ -50,6 +50,8 @@ std::shared_ptr<Nvdec> Nvdec::open(std::shared_ptr<memory::Gpu> gpu, std::shared
   GANTRY_EXPECTS(options.spare_surfaces >= 1 && options.spare_surfaces <= 8, "a camera has 1 to 8 spare surfaces");
   GANTRY_EXPECTS(options.output_surfaces >= 1 && options.output_surfaces <= 8, "a camera has 1 to 8 output surfaces");
   GANTRY_EXPECTS(options.share_of_card > 0 && options.share_of_card <= 1, "a share of a card is above 0 and at most 1");
+  GANTRY_EXPECTS(options.memory_fraction > 0 && options.memory_fraction <= 1,
+                 "the memory fraction lies above 0 and up to 1");
   GANTRY_EXPECTS(options.most_load >= 0 && options.frames_per_second >= 0, "a load limit and a rate are 0 or more");
   return std::make_shared<NvdecCard>(std::move(gpu), std::move(library), options);
 }
@@ -112,6 +114,13 @@ DecodeReason NvdecCard::fits(const CUVIDEOFORMAT& format) {
   return DecodeReason::kShared;
 }
 
+/// Engines and other programs take memory too, and not from this card's budget.
+bool NvdecCard::leaves_enough_free(std::size_t bytes) const {
+  const memory::GpuMemory now = gpu_->memory();
+  const auto used = static_cast<double>(now.total_bytes - now.free_bytes);
+  return used + static_cast<double>(bytes) <= static_cast<double>(now.total_bytes) * options_.memory_fraction;
+}
+
 SeatOffer NvdecCard::take_seat(const StreamFormat& stream, bool may_share) {
   const CUVIDEOFORMAT& parsed = stream.parsed;
   if (const DecodeReason reason = fits(parsed); reason != DecodeReason::kShared) return {nullptr, reason};
@@ -147,6 +156,7 @@ SeatOffer NvdecCard::take_seat(const StreamFormat& stream, bool may_share) {
   for (const auto& [free, session] : by_free_seats)
     if (auto seat = Session::take_seat(session)) return {std::move(seat), granted};
 
+  if (!leaves_enough_free(format.bytes())) return {nullptr, DecodeReason::kMemoryUsedUp};
   memory::MemoryBudget::Reservation memory;
   if (options_.budget != nullptr) {
     auto reserved = options_.budget->reserve(format.bytes());

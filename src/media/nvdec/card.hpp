@@ -44,8 +44,8 @@ struct StreamFormat {
   const StreamTraits* traits = nullptr;
 };
 
-/// How much of the decoders' rate a stream takes, in 1280x720 frames of H.264 a second: by pictures and macroblocks, the
-/// other codecs by what an H100 decodes of them (docs/gpu-data-path.md).
+/// How much of the decoders' rate a stream takes, in 1280x720 frames of H.264 a second: by pictures and macroblocks,
+/// the other codecs by what an H100 decodes of them (docs/gpu-data-path.md).
 [[nodiscard]] double reckoned_load(VideoCodec codec, int width, int height, double frame_rate) noexcept;
 
 class NvdecCard final : public Nvdec {
@@ -70,6 +70,7 @@ class NvdecCard final : public Nvdec {
  private:
   [[nodiscard]] const CUVIDDECODECAPS& caps_of(const CUVIDEOFORMAT& format);
   [[nodiscard]] DecodeReason fits(const CUVIDEOFORMAT& format);
+  [[nodiscard]] bool leaves_enough_free(std::size_t bytes) const;
 
   const std::shared_ptr<memory::Gpu> gpu_;
   const std::shared_ptr<Nvcuvid> cuvid_;

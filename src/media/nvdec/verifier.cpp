@@ -7,9 +7,7 @@ bool Verifier::agrees(DecodeEvent event, Frame& frame) {
   const DecodeEvent own_event = own_.receive(own);
   const bool comparable = event == DecodeEvent::kFrame && own_event == DecodeEvent::kFrame;
   if (!comparable) {
-    if (event == own_event) return true;
-    card_->verified(false);
-    return false;
+    return event == own_event || note(false);
   }
   const auto width = static_cast<std::size_t>(frame.image.width + 1) / 2 * 2;
   const auto height = static_cast<std::size_t>(frame.image.height + 1) / 2 * 2;
@@ -17,8 +15,12 @@ bool Verifier::agrees(DecodeEvent event, Frame& frame) {
   own_pixels_.resize(shared_pixels_.size());
   if (!frame.pixels.get()->download(shared_pixels_.data()) || !own.pixels.get()->download(own_pixels_.data()))
     return true;
-  const bool equal = frame.pts == own.pts && frame.image.width == own.image.width &&
-                     frame.image.height == own.image.height && shared_pixels_ == own_pixels_;
+  return note(frame.pts == own.pts && frame.image.width == own.image.width && frame.image.height == own.image.height &&
+              shared_pixels_ == own_pixels_);
+}
+
+bool Verifier::note(bool equal) {
+  ++(equal ? counts_.equal : counts_.different);
   card_->verified(equal);
   return equal;
 }

@@ -15,9 +15,17 @@ class Verifier {
   /// or nothing could be compared, because all output surfaces are in use. The frame is mapped afterwards.
   [[nodiscard]] bool agrees(DecodeEvent event, Frame& frame);
 
+  struct Counts {
+    std::uint64_t equal = 0, different = 0;  ///< pictures
+  };
+  [[nodiscard]] const Counts& counts() const noexcept { return counts_; }
+
  private:
+  bool note(bool equal);
+
   const std::shared_ptr<NvdecCard> card_;
   NvdecStreamDecoder own_;
+  Counts counts_;
   std::vector<std::uint8_t> shared_pixels_, own_pixels_;
 };
 

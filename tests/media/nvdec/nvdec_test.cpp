@@ -25,7 +25,8 @@ constexpr const char* kCameraHevc = "-c:v libx265 -x265-params log-level=none:bf
 
 /// A camera whose packets the test hands over one by one.
 struct Camera {
-  Camera(const std::shared_ptr<Nvdec>& nvdec, const testing::fs::path& path) : decoder(nvdec->make_decoder({1})) {
+  Camera(const std::shared_ptr<Nvdec>& nvdec, const testing::fs::path& path, bool verify = false)
+      : decoder(nvdec->make_decoder({.threads = 1, .verify = verify})) {
     SourceConfig config;
     config.url = path.string();
     source = make_source(config);
@@ -296,6 +297,23 @@ TEST_F(NvdecTest, TheBudgetIsKept) {
   EXPECT_EQ(budget.stats().reserved_bytes, 0);
 }
 
+TEST_F(NvdecTest, WhatOthersHaveTakenOfTheCardCounts) {
+  const auto path = clip(kCamera);
+  std::uint8_t* const taken = gpu_->allocate_device(gpu_->memory().total_bytes / 2);
+  const auto modest = open({.memory_fraction = 0.5});
+  Camera refused(modest, path);
+  refused.step();
+  EXPECT_EQ(refused.decoder->stats().reason, DecodeReason::kMemoryUsedUp);
+  EXPECT_EQ(cuvid_->sessions(), 0);
+  Camera taken_in(open({.memory_fraction = 0.8}), path);
+  taken_in.step();
+  EXPECT_EQ(taken_in.decoder->stats().place, DecodePlace::kGpu);
+  gpu_->free_device(taken);
+  Camera later(modest, path);
+  later.step();
+  EXPECT_EQ(later.decoder->stats().place, DecodePlace::kGpu);
+}
+
 TEST_F(NvdecTest, FramesThatWaitKeepTheirSurfacesAndTheOldestIsGivenUp) {
   const auto nvdec = open({.spare_surfaces = 2});
   const auto path = clip(kCamera);
@@ -470,26 +488,30 @@ TEST_F(NvdecTest, SkippingToKeyFramesDecodesNothingElse) {
 }
 
 TEST_F(NvdecTest, VerificationComparesEveryPicture) {
-  const auto nvdec = open({.verify = true});
+  const auto nvdec = open();
   const auto path = clip(kCamera);
-  Camera one(nvdec, path), two(nvdec, path);
+  Camera one(nvdec, path, true), two(nvdec, path, true), other(nvdec, path);
   one.step();
+  other.run();
   two.run();
   one.run();
   EXPECT_EQ(nvdec->stats().verified, 60);
   EXPECT_EQ(nvdec->stats().mismatched, 0);
+  EXPECT_EQ(one.decoder->stats().verified, 30);
+  EXPECT_EQ(other.decoder->stats().verified, 0) << "nobody asked for it";
 }
 
 TEST_F(NvdecTest, ACameraThatComesOutWrongLeavesTheSharedSessionAtItsNextKeyFrame) {
-  const auto nvdec = open({.verify = true});
+  const auto nvdec = open();
   const auto path = clip(kCamera);
-  Camera one(nvdec, path), two(nvdec, path);
+  Camera one(nvdec, path), two(nvdec, path, true);
   one.step();
   for (int i = 0; i < 13; ++i) two.step();
   cuvid_->spoil_shared = 1;
   two.run();
   // The spoilt picture and those predicted from it, up to the key frame.
   EXPECT_EQ(nvdec->stats().mismatched, 7);
+  EXPECT_EQ(two.decoder->stats().mismatched, 7);
   EXPECT_EQ(two.frames, 30);
   EXPECT_EQ(two.decoder->stats().reason, DecodeReason::kOwnSession);
 }
