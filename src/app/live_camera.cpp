@@ -22,7 +22,7 @@ media::CameraOptions options_of(const std::string& id, CameraId number, const co
                                          site);
     };
   options.id = number;
-  options.name = id;
+  options.name = options.decoder.name = id;
   options.source.url = config.source;
   options.source.loop = config.loop;
   if (config.from_client) options.source.gate = std::move(gate);
@@ -131,12 +131,23 @@ void LiveCamera::skip(const std::array<media::SkipLevel, kPriorityCount>& levels
 }
 
 /// A look now and then: what it sees changes slowly and its cost should not count.
-void LiveCamera::look_at(const Frame& frame) {
+void LiveCamera::look_at(Frame& frame) {
   const Duration every{picture_check_};
-  if (every == Duration{} || frame.image.space == MemorySpace::kDevice || frame.image.planes[0].data == nullptr) return;
-  if (looked_at_ != TimePoint{} && frame.captured_at - looked_at_ < every) return;
-  looked_at_ = frame.captured_at;
-  const auto now = quality_meter_.measure(frame.image, frame.captured_at);
+  const TimePoint last = looked_at_;
+  if (every == Duration{} || (last != TimePoint{} && frame.captured_at - last < every)) return;
+  if (frame.image.space == MemorySpace::kDevice)
+    frame.wants_quality = true;  // and the next ones, until an answer comes: a frame may be dropped on its way
+  else if (frame.image.planes[0].data != nullptr)
+    judge(frame.image, frame.captured_at);
+}
+
+/// @param picture anything that the meter takes
+template <typename Picture>
+void LiveCamera::judge(const Picture& picture, TimePoint at) {
+  const std::lock_guard one{judging_};
+  if (at <= looked_at_.load()) return;  // frames that run side by side may end out of order
+  looked_at_ = at;
+  const auto now = quality_meter_.measure(picture, at);
   vision::Quality before;
   {
     const std::lock_guard lock{mutex_};
@@ -157,6 +168,14 @@ void LiveCamera::look_at(const Frame& frame) {
 /// Says where the camera is decoded when that changes.
 void LiveCamera::note_decoder() {
   const auto now = counters();
+  if (now.mismatched > mismatched_) {
+    if (mismatched_ == 0)
+      log_(Severity::kError,
+           "camera " + id_ +
+               ": a picture of its shared decoder session differs from a session of its own; it moves "
+               "to one at its next key frame");
+    mismatched_ = now.mismatched;
+  }
   if (now.decoded_there == decoded_there_) return;
   decoded_there_ = now.decoded_there;
   const bool on_gpu = now.decoded_on == media::DecodePlace::kGpu;
@@ -216,6 +235,7 @@ void LiveCamera::publish(scheduler::FrameEnd& end, const ResultHub& hub) {
   result.latency.decode = end.submitted_at - end.frame.captured_at;
   result.latency.fetch = times.fetch;
   books_->latency.add(result.latency);
+  if (end.quality) judge(*end.quality, end.frame.captured_at);
   keep_newest(end, result);  // first: who hears of the result may ask for its picture
   hub.publish(result);
 }

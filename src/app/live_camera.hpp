@@ -76,7 +76,9 @@ class LiveCamera {
 
  private:
   void on_state(const media::StateChange& change);
-  void look_at(const Frame& frame);
+  void look_at(Frame& frame);
+  template <typename Picture>
+  void judge(const Picture& picture, TimePoint at);
   void note_decoder();
   void note_place(const Frame& frame);
   void publish(scheduler::FrameEnd& end, const ResultHub& hub);
@@ -106,11 +108,12 @@ class LiveCamera {
   std::optional<vision::Quality> picture_;
 
   std::atomic<Duration::rep> picture_check_;
-  // The camera's thread only.
+  std::mutex judging_;  ///< the meter; taken before mutex_
   vision::QualityMeter quality_meter_;
-  TimePoint looked_at_{};
+  std::atomic<TimePoint> looked_at_{TimePoint{}};
   mutable std::atomic<TimePoint> watched_until_{TimePoint{}};  ///< somebody asks for pictures
 
+  std::uint64_t mismatched_ = 0;                                         ///< as last said; the camera's thread only
   media::DecodeReason decoded_there_ = media::DecodeReason::kOnlyPlace;  ///< as last said; the camera's thread only
   std::unique_ptr<media::CameraStream> stream_;                          // last: its thread uses all of the above
 };

@@ -78,6 +78,7 @@ class Dispatcher::Impl final : public DispatchCore::Client {
     held.end.shape = shape;
     held.end.times = {};
     held.end.detections.clear();
+    held.end.quality.reset();
     held.options = options;
     core_->submit(*slot, item);
   }
@@ -108,6 +109,7 @@ class Dispatcher::Impl final : public DispatchCore::Client {
       entry.frame = std::move(held.end.frame);
       describe(entry.frame, held.end.frame);  // should the back end never give it back
       entry.drop.reset();
+      entry.quality.reset();
       entry.detections.clear();
       std::swap(entry.detections, held.end.detections);  // its capacity
     }
@@ -161,6 +163,7 @@ class Dispatcher::Impl final : public DispatchCore::Client {
       if (!ok) continue;
       if (entry.drop) core_->drop(items[i], *entry.drop);
       std::swap(end.detections, entry.detections);
+      end.quality = entry.quality;
       end.times = batch.times;
     }
     for (engine::BatchEntry& entry : batch.entries) entry.frame = Frame{};

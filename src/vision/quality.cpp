@@ -81,10 +81,26 @@ Quality QualityMeter::measure(const Image& image, TimePoint at) {
   quality.contrast =
       static_cast<float>(std::sqrt(std::max(0.0, static_cast<double>(squares) / total - mean * mean)) / 255);
   quality.sharpness = fraction(steps, 2 * 255);
-  quality.covered = quality.contrast < options_.covered_contrast && quality.sharpness < options_.covered_sharpness;
-  if (!comparable || fraction(changes, 255) >= options_.frozen_difference) unchanged_since_ = at;
-  quality.frozen = at - unchanged_since_ >= options_.frozen_after;
-  return quality;
+  measured_.reset();
+  return judge(quality, !comparable || fraction(changes, 255) >= options_.frozen_difference, at);
+}
+
+Quality QualityMeter::measure(const LetterboxQuality& measured, TimePoint at) {
+  const bool changed = measured_ != measured;
+  measured_ = measured;
+  width_ = height_ = 0;  // nothing to compare the next picture in host memory with
+  Quality figures;
+  figures.brightness = measured.brightness;
+  figures.contrast = measured.contrast;
+  figures.sharpness = measured.sharpness;
+  return judge(figures, changed, at);
+}
+
+Quality QualityMeter::judge(Quality figures, bool changed, TimePoint at) {
+  figures.covered = figures.contrast < options_.covered_contrast && figures.sharpness < options_.covered_sharpness;
+  if (changed) unchanged_since_ = at;
+  figures.frozen = at - unchanged_since_ >= options_.frozen_after;
+  return figures;
 }
 
 }  // namespace gantry::vision

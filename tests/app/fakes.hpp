@@ -46,6 +46,8 @@ class FakeBackend final : public engine::Backend {
   [[nodiscard]] bool failed() const noexcept override { return lost_; }
   /// Frames that came to the wrong card.
   [[nodiscard]] int strangers() const { return strangers_; }
+  /// Frames that wanted to know how usable they are; a card says that they show nearly nothing.
+  [[nodiscard]] int measured() const { return measured_; }
 
   engine::Capabilities capabilities() const override {
     if (card_ >= 0)
@@ -100,6 +102,10 @@ class FakeBackend final : public engine::Backend {
         const auto* luma = entry.frame.image.planes[0].data;
         const float x1 = luma != nullptr ? static_cast<float>(*luma) : 0;
         entry.detections.assign(1, {{x1, 0, x1 + 1, 1}, 0.5F, 1});
+        if (card_ >= 0 && entry.frame.wants_quality) {
+          ++measured_;
+          entry.quality = vision::LetterboxQuality{.brightness = 0.25F, .contrast = 0.01F};
+        }
       }
       batch.times.inference = std::chrono::microseconds{100};
       done(std::move(batch), std::move(verdict));
@@ -113,7 +119,7 @@ class FakeBackend final : public engine::Backend {
   const Verdict verdict_;
   int card_ = -1;
   std::atomic<bool> lost_{false};
-  std::atomic<int> strangers_{0};
+  std::atomic<int> strangers_{0}, measured_{0};
   std::atomic<std::size_t> largest_batch_{0};
   mutable std::mutex mutex_;
   std::condition_variable wake_;

@@ -305,17 +305,25 @@ class CardDecoder final : public media::Decoder {
   media::DecoderStats stats_;
 };
 
-TEST_F(SystemTest, PicturesOnACardAreBroughtToTheHostOnlyWhileSomebodyAsks) {
+class OnACard : public SystemTest {
+ protected:
+  /// All cameras decode on the back end's card.
+  void make_on_card(std::unique_ptr<engine::Backend> backend) {
+    std::vector<std::unique_ptr<engine::Backend>> backends;
+    backends.push_back(std::move(backend));
+    system = std::make_unique<System>(
+        config, std::move(backends), clock,
+        [this](Severity, std::string_view text) {
+          const std::lock_guard lock{log_mutex};
+          log.emplace_back(text);
+        },
+        [](const media::DecoderOptions&, int) { return std::make_unique<CardDecoder>(); });
+  }
+};
+
+TEST_F(OnACard, PicturesAreBroughtToTheHostOnlyWhileSomebodyAsks) {
   config.cameras["a"] = camera("paced://100");
-  std::vector<std::unique_ptr<engine::Backend>> backends;
-  backends.push_back(std::make_unique<FakeBackend>());
-  system = std::make_unique<System>(
-      config, std::move(backends), clock,
-      [this](Severity, std::string_view text) {
-        const std::lock_guard lock{log_mutex};
-        log.emplace_back(text);
-      },
-      [](const media::DecoderOptions&, int) { return std::make_unique<CardDecoder>(); });
+  make_on_card(std::make_unique<FakeBackend>());
   system->start();
   EXPECT_TRUE(publishes("a"));
   EXPECT_EQ(CardDecoder::downloads, 0);
@@ -328,6 +336,30 @@ TEST_F(SystemTest, PicturesOnACardAreBroughtToTheHostOnlyWhileSomebodyAsks) {
   EXPECT_EQ(system->camera("a")->stream.decoded_there, media::DecodeReason::kShared);
   const std::lock_guard lock{log_mutex};
   EXPECT_THAT(log, testing::Contains("camera a: decoded on the GPU: shared"));
+}
+
+TEST_F(OnACard, APictureThatShowsNothingIsNoticedByTheCard) {
+  config.cameras["a"] = camera("paced://100");
+  config.cameras["a"].picture_check = milliseconds{50};
+  config.cameras["off"] = camera("paced://100");
+  config.cameras["off"].picture_check = Duration{};
+  auto card = std::make_unique<FakeBackend>();
+  card->become_card(0);
+  const FakeBackend& answers = *card;
+  const int downloads = CardDecoder::downloads;
+  make_on_card(std::move(card));
+  system->start();
+  ASSERT_TRUE(eventually([&] { return system->camera("a")->picture.has_value(); }));
+  EXPECT_TRUE(eventually([&] { return system->camera("a")->frames.published() >= 50; }));
+  const auto status = system->camera("a").value();
+  EXPECT_TRUE(status.picture->covered);
+  EXPECT_FLOAT_EQ(status.picture->brightness, 0.25F);
+  EXPECT_FALSE(system->camera("off")->picture) << "nobody wanted to know";
+  EXPECT_LT(answers.measured(), static_cast<int>(status.frames.published()) / 2) << "now and then, not each";
+  EXPECT_EQ(CardDecoder::downloads, downloads) << "measured where the picture lies";
+  system->stop();
+  const std::lock_guard lock{log_mutex};
+  EXPECT_THAT(log, testing::Contains("camera a: the picture shows nearly nothing; is the lens covered?").Times(1));
 }
 
 TEST_F(SystemTest, ResolutionsMixAndEachFindsAShape) {

@@ -2,6 +2,7 @@
 // behind running lanes, the exchange of graphs, a card that breaks, and that a warm batch allocates nothing.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <sstream>
 #include <thread>
 
@@ -152,6 +154,94 @@ TEST_F(FakeBackend, AModelLargerThanTheCardSaysSoAndWhatRanStillRuns) {
   const Picture picture = test::noise_picture(64, 64, PixelFormat::kNv12, 1);
   EXPECT_EQ(test::detect(*backend, {&picture}, kShape).at(0).size(), 1U);
   EXPECT_FALSE(backend->failed());
+}
+
+TEST_F(FakeBackend, KeepsToItsFractionOfTheCard) {
+  fake::reset({.memory_bytes = std::size_t{64} << 20});
+  engine::ModelOptions options;
+  options.path = model_;
+  options.memory_fraction = 0.1;
+  const auto backend = make_cuda_backend(options);
+  try {
+    backend->prepare({320, 320}, 8);
+    FAIL() << "four lanes of that take more than 6 MB";
+  } catch (const DeviceError& error) {
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("57 stay so"), HasSubstr("memory fraction")));
+  }
+  backend->prepare(kShape, 1);
+  EXPECT_LE(fake::counts().bytes, std::size_t{64} << 20) << "what fits is taken";
+}
+
+TEST_F(FakeBackend, LanesAreAPoolThatCanBeRead) {
+  const auto backend = open();
+  EXPECT_EQ(backend->pools().at(0).classes.at(0).block_bytes, 0U);
+  backend->prepare(kShape, 4);
+  const auto before = backend->pools().at(0).classes.at(0);
+  const Picture picture = test::noise_picture(64, 64, PixelFormat::kNv12, 1);
+  for (int i = 0; i < 3; ++i) static_cast<void>(test::detect(*backend, {&picture}, kShape));
+  const auto pools = backend->pools();
+  ASSERT_EQ(pools.size(), 1U);
+  EXPECT_EQ(pools[0].name, "cuda:0 lanes");
+  const auto& lanes = pools[0].classes.at(0);
+  EXPECT_EQ(lanes.blocks, 4U);
+  EXPECT_GE(lanes.block_bytes, std::size_t{4} * 64 * 64 * 4 * 2) << "at least the input of four pictures";
+  EXPECT_EQ(lanes.leases, before.leases + 3);
+  EXPECT_GE(lanes.high_water, 1U);
+}
+
+TEST_F(FakeBackend, ThreadsStayOnTheCpusNearTheCard) {
+  cpu_set_t mine;
+  CPU_ZERO(&mine);
+  ASSERT_EQ(sched_getaffinity(0, sizeof mine, &mine), 0);
+  if (CPU_COUNT(&mine) < 2) GTEST_SKIP() << "needs a second CPU to stay away from";
+  int first = 0;
+  while (!CPU_ISSET(first, &mine)) ++first;
+  fs::create_directories(folder_ / "sys/bus/pci/devices/0000:1b:00.0");
+  std::ofstream(folder_ / "sys/bus/pci/devices/0000:1b:00.0/numa_node") << "1\n";
+  std::ofstream(folder_ / "sys/bus/pci/devices/0000:1b:00.0/local_cpulist") << first << "\n";
+  engine::ModelOptions options;
+  options.path = model_;
+  const auto backend = make_cuda_backend(options, folder_ / "sys");
+  backend->prepare(kShape, 1);
+  EXPECT_EQ(said("GPU 0: its threads stay on NUMA node 1, CPUs " + std::to_string(first)), 1);
+  const Picture picture = test::noise_picture(64, 64, PixelFormat::kNv12, 1);
+  const engine::DetectOptions detect;
+  engine::Batch batch;
+  batch.shape = kShape;
+  batch.entries.resize(1);
+  batch.entries[0].frame = test::frame_of(picture), batch.entries[0].options = &detect;
+  std::promise<cpu_set_t> lane;
+  backend->enqueue(std::move(batch), [&](engine::Batch&&, Result<void>) {
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    sched_getaffinity(0, sizeof cpus, &cpus);
+    lane.set_value(cpus);
+  });
+  const cpu_set_t of_lane = lane.get_future().get();
+  EXPECT_EQ(CPU_COUNT(&of_lane), 1);
+  EXPECT_TRUE(CPU_ISSET(first, &of_lane));
+  cpu_set_t after;
+  CPU_ZERO(&after);
+  sched_getaffinity(0, sizeof after, &after);
+  EXPECT_TRUE(CPU_EQUAL(&after, &mine)) << "whoever made it runs where it could before";
+}
+
+TEST_F(FakeBackend, SaysHowUsableThePictureOfAFrameIsThatAsks) {
+  const auto backend = open();
+  backend->prepare(kShape, 2);
+  const Picture picture = test::noise_picture(64, 64, PixelFormat::kNv12, 1);
+  const engine::DetectOptions options;
+  engine::Batch batch;
+  batch.shape = kShape;
+  batch.entries.resize(2);
+  for (auto& entry : batch.entries) entry.frame = test::frame_of(picture), entry.options = &options;
+  batch.entries[1].frame.wants_quality = true;
+  std::promise<engine::Batch> done;
+  backend->enqueue(std::move(batch), [&](engine::Batch&& back, Result<void>) { done.set_value(std::move(back)); });
+  const engine::Batch back = done.get_future().get();
+  EXPECT_FALSE(back.entries[0].quality);
+  ASSERT_TRUE(back.entries[1].quality);
+  EXPECT_EQ(back.entries[1].quality->brightness, 0) << "no kernel ran here; letterbox_kernel_test has the figures";
 }
 
 TEST_F(FakeBackend, BoxesComeInSourcePixelsOfTheirOwnPicture) {

@@ -163,6 +163,10 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* out, int /*device*/) {
   out->totalGlobalMem = card.memory_bytes, out->l2CacheSize = static_cast<int>(card.l2_bytes);
   return healthy();
 }
+cudaError_t cudaDeviceGetPCIBusId(char* text, int length, int /*device*/) {
+  std::strncpy(text, fake().card.pci_bus_id.c_str(), static_cast<std::size_t>(length));
+  return healthy();
+}
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int /*device*/) {
   *value = attribute == cudaDevAttrMultiProcessorCount ? 4 : 0;
   return healthy();

@@ -21,6 +21,7 @@ struct Card {
   std::size_t l2_bytes = std::size_t{8} << 20;
   int driver_version = 13000;
   bool driver_too_old = false;  ///< as cudaGetDeviceCount says it
+  std::string pci_bus_id = "0000:1B:00.0";
   std::string refuses;          ///< kernels whose mangled names hold this are not launched; empty: none
 };
 

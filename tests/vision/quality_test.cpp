@@ -83,6 +83,31 @@ TEST(Quality, FrozenOnlyAfterAWhileOfTheSamePicture) {
   EXPECT_FALSE(show(noise_picture(160, 90, PixelFormat::kI420, 1))) << "another size is another picture";
 }
 
+TEST(Quality, WhatLetterboxingMeasuredIsJudgedTheSameWay) {
+  QualityMeter meter;
+  TimePoint now{seconds(100)};
+  LetterboxQuality street{.brightness = 0.4F, .contrast = 0.2F, .sharpness = 0.05F, .covered = 0.3F};
+  const auto show = [&](const LetterboxQuality& measured) {
+    now += milliseconds(500);
+    return meter.measure(measured, now);
+  };
+  EXPECT_FLOAT_EQ(show(street).brightness, 0.4F);
+  EXPECT_FALSE(show(street).covered) << "a third that shows nothing is a sky";
+  for (int i = 0; i < 8; ++i) EXPECT_FALSE(show(street).frozen) << i;
+  EXPECT_TRUE(show(street).frozen);
+  street.sharpness += 1e-6F;
+  EXPECT_FALSE(show(street).frozen) << "noise is enough";
+  EXPECT_TRUE(show({.brightness = 0.1F, .contrast = 0.01F, .sharpness = 0.005F}).covered);
+  EXPECT_FALSE(show({.brightness = 0.1F, .contrast = 0.01F, .sharpness = 0.02F}).covered) << "fine grain is something";
+  // A camera that moves to the CPU and back: neither is taken for the picture before.
+  const Picture still = noise_picture(320, 180, PixelFormat::kI420, 1);
+  for (int i = 0; i < 12; ++i) {
+    now += milliseconds(500);
+    EXPECT_FALSE(meter.measure(still.view(), now).frozen);
+    EXPECT_FALSE(show(street).frozen);
+  }
+}
+
 TEST(Quality, TinyPicturesAreMeasuredToo) {
   QualityMeter meter;
   EXPECT_NEAR(meter.measure(plain(1, 1, 126).view(), TimePoint{}).brightness, 0.5, 0.01);

@@ -26,6 +26,8 @@ struct Frame {
   TimePoint captured_at{};  ///< when the frame's last packet arrived
   TimePoint deadline{};     ///< a result after this is late
   Priority priority = Priority::kNormal;
+  /// Whoever letterboxes it on a card shall say how usable the picture is, since nobody else sees its pixels.
+  bool wants_quality = false;
   Image image;        ///< view into `pixels`; on a card its planes are null until map()
   StorageRef pixels;  ///< the lease
 

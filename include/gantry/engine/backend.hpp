@@ -14,6 +14,7 @@
 #include "gantry/core/outcome.hpp"
 #include "gantry/core/result.hpp"
 #include "gantry/memory/pool.hpp"
+#include "gantry/vision/letterbox_quality.hpp"
 
 namespace gantry::engine {
 
@@ -77,6 +78,8 @@ struct BatchEntry {
   /// Set by the back end where this frame alone could not be run: how it ends. It has no detections then, whatever the
   /// batch's status.
   std::optional<Outcome> drop;
+  /// Of a frame that wants it, from back ends that take frames on a card.
+  std::optional<vision::LetterboxQuality> quality;
 };
 
 struct Batch {

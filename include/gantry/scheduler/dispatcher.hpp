@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,9 +33,10 @@ using ModelId = std::uint16_t;
 struct FrameEnd {
   Frame frame;  ///< as submitted; without pixels where a back end kept or lost them
   Outcome outcome = Outcome::kShutdown;
-  Detections detections;        ///< of published frames; capacity is reused where it is left behind
-  engine::StageTimes times;     ///< of its whole batch; zero for drops
-  DeviceId device = kNoDevice;  ///< where it ran
+  Detections detections;                            ///< of published frames; capacity is reused where it is left behind
+  std::optional<vision::LetterboxQuality> quality;  ///< of published frames that wanted it, where a card said
+  engine::StageTimes times;                         ///< of its whole batch; zero for drops
+  DeviceId device = kNoDevice;                      ///< where it ran
   ShapeId shape = 0;
   int batch_size = 0;  ///< frames of its batch; 0: never started
   TimePoint submitted_at{};

@@ -32,6 +32,7 @@ struct LetterboxQuality {
   float contrast = 0;    ///< standard deviation
   float sharpness = 0;   ///< mean step between neighbouring pixels; blur, fog and dirt lower it
   float covered = 0;     ///< how much of the picture shows nearly nothing: a lens that is taped over, sprayed, in fog
+  friend bool operator==(const LetterboxQuality&, const LetterboxQuality&) = default;
 };
 
 /// Whether a part of `pixels` pixels and `step_count` steps shows nearly nothing: a standard deviation below 2 % and a

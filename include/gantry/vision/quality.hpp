@@ -2,12 +2,17 @@
 // How usable a camera's picture is: a few figures a frame for the camera's health, from some ten thousand samples of
 // brightness, so that it costs tens of microseconds whatever the size.
 //
+// Pictures that lie on a card are measured where they are letterboxed (letterbox_quality.hpp); what that means is judged
+// here as well.
+//
 // One QualityMeter a camera, used by one thread at a time; after the first picture of a size it allocates nothing.
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "gantry/core/clock.hpp"
 #include "gantry/core/image.hpp"
+#include "gantry/vision/letterbox_quality.hpp"
 
 namespace gantry::vision {
 
@@ -36,9 +41,15 @@ class QualityMeter {
   /// `at` is when the picture was captured; pictures come in order.
   /// @pre image lies in host memory
   [[nodiscard]] Quality measure(const Image& image, TimePoint at);
+  /// The same of a picture whose letterboxing has measured it. Figures that are all as they were are taken for the same
+  /// picture: a sensor's noise alone changes them.
+  [[nodiscard]] Quality measure(const LetterboxQuality& measured, TimePoint at);
 
  private:
+  [[nodiscard]] Quality judge(Quality figures, bool changed, TimePoint at);
+
   QualityOptions options_;
+  std::optional<LetterboxQuality> measured_;  ///< of the picture before, where letterboxing has
   int width_ = 0, height_ = 0;
   std::vector<std::uint8_t> samples_;  ///< of the picture before
   TimePoint unchanged_since_{};

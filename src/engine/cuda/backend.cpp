@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -11,12 +12,14 @@
 #include <thread>
 #include <utility>
 
+#include "engine/cuda/device.hpp"
 #include "engine/cuda/gate.hpp"
 #include "engine/cuda/lane_timeline.hpp"
 #include "engine/map_frames.hpp"
 #include "engine/measure.hpp"
 #include "gantry/core/errors.hpp"
 #include "gantry/core/expects.hpp"
+#include "gantry/core/numa.hpp"
 #include "gantry/engine/cuda/inference_engine.hpp"
 #include "gantry/engine/cuda/preprocessor.hpp"
 #include "gantry/vision/letterbox.hpp"
@@ -72,17 +75,24 @@ class JobQueue {
 
 class CudaBackend final : public engine::Backend {
  public:
-  explicit CudaBackend(const engine::ModelOptions& options)
+  CudaBackend(const engine::ModelOptions& options, const std::filesystem::path& sys)
       : options_(options),
         engine_(InferenceEngine::load({.model = options.path,
                                        .device = options.device_index,
                                        .lanes = options.streams,
                                        .cache_folder = default_cache_folder(),
-                                       .tune = false})),
-        info_(engine_->model()) {
+                                       .tune = false,
+                                       .memory_fraction = options.memory_fraction})),
+        info_(engine_->model()),
+        near_(near_cpus(describe_device(options.device_index).pci_bus_id, sys)) {
     info_.precision = "fp16";
     info_.any_shape = true;
     info_.max_batch = kMaxBatch;
+    lanes_.blocks = static_cast<std::size_t>(options.streams);
+    if (!near_.cpus.empty())
+      spdlog::info("GPU {}: its threads stay on NUMA node {}, CPUs {}", options.device_index, near_.node,
+                   cpu_list(near_.cpus));
+    const StayNear here(near_);  // with the host memory that is locked here
     for (int lane = 0; lane < options.streams; ++lane)
       scratch_.emplace_back(static_cast<std::uint32_t>(options.device_index * kTraceRows + lane));
     for (int lane = 0; lane < options.streams; ++lane)
@@ -124,12 +134,23 @@ class CudaBackend final : public engine::Backend {
     return all;
   }
 
+  /// Lanes are what batches lease: each holds the memory of one running network.
+  [[nodiscard]] std::vector<memory::PoolReading> pools() const override {
+    const std::lock_guard lock(mutex_);
+    return {{"cuda:" + std::to_string(options_.device_index) + " lanes", {lanes_}}};
+  }
+
   void prepare(InputShape shape, int max_batch) override {
     GANTRY_EXPECTS(max_batch >= 1 && max_batch <= kMaxBatch, "the CUDA engine runs batches of 1 to 64 frames");
     if (failed_) throw DeviceError(kFailedEarlier);
+    const StayNear here(near_);
     const TunerHeld held(*this);
     const std::lock_guard preparing(preparing_);
-    gate_.alone([&] { engine_->prepare(shape, max_batch); });
+    gate_.alone([&] {
+      engine_->prepare(shape, max_batch);
+      const std::lock_guard lock(mutex_);
+      lanes_.block_bytes = engine_->lane_bytes();
+    });
     if (options_.wait_for_tuning) static_cast<void>(engine_->tune(shape, max_batch, {.stop = {}, .alone = alone()}));
     remember_latencies(shape, max_batch);
     if (engine_->tuned(shape, max_batch)) return;
@@ -240,6 +261,8 @@ class CudaBackend final : public engine::Backend {
         wake_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
         if (queue_.empty()) return;
         job = queue_.take();
+        ++lanes_.leases;
+        lanes_.high_water = std::max(lanes_.high_water, ++lanes_.in_use);
       }
       Result<void> status;
       try {
@@ -252,6 +275,7 @@ class CudaBackend final : public engine::Backend {
       job->done(std::move(job->batch), std::move(status));
       const std::lock_guard lock(mutex_);
       queue_.give_back(job);
+      --lanes_.in_use;
     }
   }
 
@@ -272,8 +296,12 @@ class CudaBackend final : public engine::Backend {
     if (engine::map_frames(batch, options_.device_index, engine_->stream(lane), pictures) == 0) return {};
     timeline.mark("fetch");
     const auto fetched = std::chrono::steady_clock::now();
-    if (Result<void> status = preprocessors_[static_cast<std::size_t>(lane)]->run(
-            pictures, batch.shape, engine_->input(lane), engine_->stream(lane));
+    CudaPreprocessor& preprocessor = *preprocessors_[static_cast<std::size_t>(lane)];
+    const bool asked = std::any_of(batch.entries.begin(), batch.entries.end(),
+                                   [](const auto& entry) { return entry.frame.wants_quality; });
+    if (Result<void> status =
+            preprocessor.run(pictures, batch.shape, engine_->input(lane), engine_->stream(lane),
+                             asked ? CudaPreprocessor::Measure::kQuality : CudaPreprocessor::Measure::kNothing);
         !status)
       return status;
     timeline.mark("preprocess");
@@ -286,6 +314,7 @@ class CudaBackend final : public engine::Backend {
     for (int i = 0; i < images; ++i) {
       auto& entry = batch.entries[static_cast<std::size_t>(i)];
       if (entry.drop) continue;
+      if (entry.frame.wants_quality) entry.quality = preprocessor.quality(static_cast<std::size_t>(i));
       if (entry.options->every_class)
         engine_->every_class_results(lane, batch.shape, images, i, *entry.options, entry.detections);
       else
@@ -310,6 +339,7 @@ class CudaBackend final : public engine::Backend {
   engine::ModelOptions options_;
   std::unique_ptr<InferenceEngine> engine_;
   engine::ModelInfo info_;
+  const NearCpus near_;  ///< lanes and tuner are started there, and stay
   std::vector<std::unique_ptr<CudaPreprocessor>> preprocessors_;
   struct Scratch {
     explicit Scratch(std::uint32_t row) : timeline(row) {}
@@ -325,6 +355,7 @@ class CudaBackend final : public engine::Backend {
   mutable std::mutex mutex_;  ///< what follows
   std::condition_variable wake_, wake_tuner_;
   JobQueue queue_;
+  memory::SizeClassStats lanes_;
   std::map<std::pair<InputShape, int>, Profile> profiles_;
   std::deque<std::pair<InputShape, int>> to_tune_;
   std::stop_source tuning_stop_;
@@ -343,8 +374,9 @@ int device_count() noexcept {
   return 0;
 }
 
-std::unique_ptr<engine::Backend> make_cuda_backend(const engine::ModelOptions& options) {
-  return std::make_unique<CudaBackend>(options);
+std::unique_ptr<engine::Backend> make_cuda_backend(const engine::ModelOptions& options,
+                                                   const std::filesystem::path& sys) {
+  return std::make_unique<CudaBackend>(options, sys);
 }
 
 }  // namespace gantry::cuda

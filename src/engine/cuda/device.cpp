@@ -1,5 +1,6 @@
 #include "engine/cuda/device.hpp"
 
+#include <array>
 #include <cstring>
 
 #include "gantry/core/errors.hpp"
@@ -36,6 +37,9 @@ DeviceInfo describe_device(int index) {
   info.multiprocessors = properties.multiProcessorCount, info.memory_bytes = properties.totalGlobalMem;
   info.l2_bytes = static_cast<std::size_t>(properties.l2CacheSize);
   check(cudaDriverGetVersion(&info.driver_version), "cudaDriverGetVersion");
+  std::array<char, 32> bus_id{};
+  check(cudaDeviceGetPCIBusId(bus_id.data(), static_cast<int>(bus_id.size()), index), "cudaDeviceGetPCIBusId");
+  info.pci_bus_id = bus_id.data();
   if (info.major < 8)
     throw DeviceError("GPU " + std::to_string(index) + " (" + info.name + ") has compute capability " +
                       std::to_string(info.major) + "." + std::to_string(info.minor) +

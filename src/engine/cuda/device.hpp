@@ -19,6 +19,7 @@ struct DeviceInfo {
   std::size_t memory_bytes = 0;
   std::size_t l2_bytes = 0;
   int driver_version = 0;  ///< as CUDA counts: 13000 is 13.0
+  std::string pci_bus_id;  ///< "0000:1B:00.0"
   [[nodiscard]] bool has_warpgroups() const noexcept { return major == 9 && minor == 0; }
 };
 

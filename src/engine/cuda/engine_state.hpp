@@ -55,6 +55,8 @@ struct InferenceEngine::State {
   [[nodiscard]] const std::shared_ptr<const graph::Plan>& plan(engine::InputShape shape, std::size_t l2_bytes);
   [[nodiscard]] Recipe make_recipe(const ProfileKey& key, const NetworkWay& way);
   [[nodiscard]] LaneSize lane_size(const ProfileKey& key, std::size_t arena_bytes) const;
+  /// @throws DeviceError where lanes of that size would take the card beyond its fraction
+  void expect_room(const LaneSize& size) const;
   /// Of all ways between which tune() may choose.
   [[nodiscard]] std::size_t largest_arena(const ProfileKey& key);
   /// What the plan file knows, and first variants for the rest; measures nothing.

@@ -60,6 +60,19 @@ LaneSize InferenceEngine::State::lane_size(const ProfileKey& key, std::size_t ar
   return size;
 }
 
+void InferenceEngine::State::expect_room(const LaneSize& size) const {
+  std::size_t wanted = 0, available = 0, total = 0;
+  for (const Lane& lane : lanes) wanted += lane.growth(size);
+  if (wanted == 0) return;
+  check(cudaMemGetInfo(&available, &total), "cudaMemGetInfo");
+  const double kept_free = static_cast<double>(total) * (1 - settings.memory_fraction);
+  if (static_cast<double>(wanted) + kept_free <= static_cast<double>(available)) return;
+  throw DeviceError("the GPU has no " + std::to_string(wanted >> 20) + " MB left for the network (" +
+                    std::to_string(available >> 20) + " of " + std::to_string(total >> 20) + " MB are free, and " +
+                    std::to_string(static_cast<std::size_t>(kept_free) >> 20) +
+                    " stay so): use a smaller model, input size or batch, or raise the memory fraction");
+}
+
 std::vector<GraphExec> InferenceEngine::State::record_lanes(const PreparedProfile& profile, int batch) const {
   std::vector<GraphExec> graphs;
   for (const Lane& lane : lanes) graphs.push_back(record(profile.recipe, lane.binding(batch), device, profile.record));
@@ -81,6 +94,8 @@ InferenceEngine::~InferenceEngine() {
 
 std::unique_ptr<InferenceEngine> InferenceEngine::load(const EngineOptions& options) {
   GANTRY_EXPECTS(options.lanes >= 1, "an engine needs a lane");
+  GANTRY_EXPECTS(options.memory_fraction > 0 && options.memory_fraction <= 1,
+                 "the memory fraction lies above 0 and up to 1");
   auto engine = std::unique_ptr<InferenceEngine>(new InferenceEngine);
   graph::Model model = graph::Model::load(options.model);  // first: a bad file is told of on any machine
   engine->state_ = std::make_unique<State>(options, std::move(model), describe_device(options.device));
@@ -121,9 +136,12 @@ void InferenceEngine::prepare(InputShape shape, int max_batch) {
     added[key] = state.known_profile(key);
     const std::size_t arena =
         added[key].tuned ? added[key].recipe.plan->arena_bytes(key.batch) : state.largest_arena(key);
-    for (Lane& lane : state.lanes) lane.reserve(state.lane_size(key, arena));
+    const LaneSize size = state.lane_size(key, arena);
+    state.expect_room(size);
+    for (Lane& lane : state.lanes) lane.reserve(size);
   }
-  for (auto& [key, profile] : added) warm_up(profile.recipe, state.lanes[0].binding(key.batch), state.device, profile.tuned);
+  for (auto& [key, profile] : added)
+    warm_up(profile.recipe, state.lanes[0].binding(key.batch), state.device, profile.tuned);
   state.profiles.merge(added);
   for (Lane& lane : state.lanes) {
     lane.reset_counters();
@@ -137,6 +155,11 @@ void InferenceEngine::prepare(InputShape shape, int max_batch) {
 
 bool InferenceEngine::prepared(InputShape shape, int batch) const noexcept {
   return batch >= 1 && state_->profiles.contains({shape, profile_batch(batch)});
+}
+
+std::size_t InferenceEngine::lane_bytes() const noexcept {
+  const Lane& lane = state_->lanes.front();
+  return lane.arena().bytes() + lane.input().bytes();
 }
 
 void* InferenceEngine::input(int lane) const {

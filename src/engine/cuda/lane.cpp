@@ -49,6 +49,11 @@ void Lane::reserve(const LaneSize& wanted) {
   check(cudaStreamSynchronize(stream_.get()), "upload");
 }
 
+std::size_t Lane::growth(const LaneSize& size) const noexcept {
+  return std::max(size.arena_bytes, size_.arena_bytes) - size_.arena_bytes +
+         std::max(size.input_bytes, size_.input_bytes) - size_.input_bytes;
+}
+
 Binding Lane::binding(int batch) const {
   Binding b;
   b.arena = arena_.data(), b.input = input_.as<__half>(), b.batch = batch;

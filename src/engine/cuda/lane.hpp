@@ -36,6 +36,8 @@ class Lane {
   /// Makes room for a network of this size beside what the lane had room for before; graphs are dropped where memory
   /// moves. Where the card is full, everything stays as it was. @throws DeviceError
   void reserve(const LaneSize& size);
+  /// What reserve() would add on the card, but for some small buffers.
+  [[nodiscard]] std::size_t growth(const LaneSize& size) const noexcept;
   [[nodiscard]] Binding binding(int batch) const;
 
   /// Puts each picture's thresholds on the card, unless they are there already. `options`: one a picture, or one for

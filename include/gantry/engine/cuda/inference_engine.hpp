@@ -41,6 +41,8 @@ struct EngineOptions {
   /// prepare() measures what the plan file doesn't know. Otherwise it takes the first variant of each kernel, and
   /// tune() may measure later.
   bool tune = true;
+  /// Share of the card's memory, in use by all programs together, beyond which prepare() is refused; above 0, up to 1.
+  double memory_fraction = 0.8;
 };
 
 /// $XDG_CACHE_HOME/gantry or ~/.cache/gantry; empty where neither is known.
@@ -87,6 +89,8 @@ class InferenceEngine {
   [[nodiscard]] const std::string& device_name() const noexcept;
   [[nodiscard]] int driver_version() const noexcept;  ///< as CUDA counts: 13000 is 13.0
   [[nodiscard]] int lanes() const noexcept;
+  /// Memory of the card that a lane holds for maps and input, by now.
+  [[nodiscard]] std::size_t lane_bytes() const noexcept;
   [[nodiscard]] std::string plan_file() const;  ///< where tuned choices go; empty where nowhere
 
   /// Makes batches of 1, 2, 4, … up to `max_batch` (rounded up to a power of two) runnable at `shape`. Blocks. Where it
