@@ -52,7 +52,7 @@ class StreamBench::Impl {
  public:
   Impl(System& system, StreamBenchOptions options, std::function<void(const std::string&)> progress)
       : system_(system), options_(std::move(options)), progress_(std::move(progress)), meter_(options_.device) {
-    GANTRY_EXPECTS(!options_.clips.empty(), "a bench of streams needs a clip");
+    GANTRY_EXPECTS(options_.clips.empty() != options_.sources.empty(), "a bench of streams needs clips or sources");
     media::register_scheme(kScheme, [clips = options_.clips, rate = options_.frame_rate](const auto& config) {
       const int number = std::stoi(config.url.substr(config.url.rfind('/') + 1));
       // Cameras are not in step: their phases spread evenly over a frame's time (golden ratio).
@@ -182,7 +182,9 @@ class StreamBench::Impl {
         throw MediaError(removed.error().message);
     for (; cameras_ < count; ++cameras_) {
       auto camera = options_.camera;
-      camera.source = std::string(kScheme) + "://camera/" + std::to_string(cameras_);
+      const auto& sources = options_.sources;
+      camera.source = sources.empty() ? std::string(kScheme) + "://camera/" + std::to_string(cameras_)
+                                      : sources[static_cast<std::size_t>(cameras_) % sources.size()];
       if (const auto added = system_.add_camera(name(cameras_), camera); !added)
         throw MediaError(added.error().message);
     }

@@ -18,7 +18,7 @@ namespace {
 
 struct StreamsCommand {
   ModelChoice model;
-  std::vector<std::string> clips;
+  std::vector<std::string> clips, sources;
   std::vector<int> cameras{8};
   std::vector<std::string> devices;
   int most = 2000;
@@ -32,6 +32,7 @@ struct StreamsCommand {
   std::string trace;
   bool find_capacity = false;
   bool decode_on_cpu = false;
+  bool verify = false;
   media::NvdecOptions decoders;
   bool json = false;
 };
@@ -204,8 +205,11 @@ void print(const app::CycleReport& c) {
 }
 
 int run_streams(const StreamsCommand& command) {
+  if (command.clips.empty() && command.sources.empty())
+    throw ConfigError("bench streams needs videos (--clip street.mp4) or cameras (--source rtsp://…)");
   app::StreamBenchOptions options;
   for (const auto& path : command.clips) options.clips.push_back(media::MemoryClip::load(path));
+  options.sources = command.sources;
   options.frame_rate = command.frame_rate;
   options.camera.deadline = parse_duration(command.deadline).value();
   const auto say = [&command](const std::string& line) {
@@ -237,7 +241,8 @@ int run_streams(const StreamsCommand& command) {
                      [&](app::Severity severity, std::string_view text) {
                        if (severity >= app::Severity::kError) std::fprintf(stderr, "%s\n", std::string(text).c_str());
                      },
-                     decoders.maker()};
+                     decoders.maker(command.verify ? std::vector<std::string>{CardDecoders::kEveryCamera}
+                                                   : std::vector<std::string>{})};
   system.start();
   std::vector<app::StreamBenchReport> reports;
   std::optional<app::CycleReport> cycles;
@@ -290,7 +295,12 @@ void add_bench_streams(CLI::App& bench, int& exit_code) {
     return parse_duration(text) ? std::string{} : "'" + text + "' is no duration; write it like 10s";
   };
   add_model_options(*streams, command->model);
-  streams->add_option("--clip", command->clips, "Videos that the cameras play from memory, in turn")->required();
+  auto* clips = streams->add_option("--clip", command->clips, "Videos that the cameras play from memory, in turn");
+  auto* sources =
+      streams->add_option("--source", command->sources,
+                          "Instead: URLs that the cameras connect to, in turn, rtsp://127.0.0.1:8554/street for one; "
+                          "--fps says what they send");
+  clips->excludes(sources);
   streams
       ->add_option(
           "--cameras", command->cameras,
@@ -333,15 +343,23 @@ void add_bench_streams(CLI::App& bench, int& exit_code) {
       ->capture_default_str()
       ->check(is_duration);
   streams->add_flag("--decode-on-cpu", command->decode_on_cpu, "Leave the card's decoders alone");
-  streams->add_option("--spare-surfaces", command->decoders.spare_surfaces,
-                      "Frames of a camera that may wait in a card's decoder to be run")
+  streams
+      ->add_option("--spare-surfaces", command->decoders.spare_surfaces,
+                   "Frames of a camera that may wait in a card's decoder to be run")
       ->capture_default_str()
       ->check(CLI::Range(1, 8));
-  streams->add_option("--output-surfaces", command->decoders.output_surfaces,
-                      "Frames of a camera that may be run at the same time")
+  streams
+      ->add_option("--output-surfaces", command->decoders.output_surfaces,
+                   "Frames of a camera that may be run at the same time")
       ->capture_default_str()
       ->check(CLI::Range(1, 8));
-  streams->add_flag("--verify", command->decoders.verify,
+  streams->add_flag("--share-sessions,!--own-sessions", command->decoders.share_sessions,
+                    "Let several cameras decode in one session of the card, or give each one of its own");
+  streams->add_option("--memory-fraction", command->decoders.memory_fraction,
+                      "Share of a card's memory beyond which cameras are decoded on the CPU")
+      ->capture_default_str()
+      ->check(CLI::Range(0.01, 1.0));
+  streams->add_flag("--verify", command->verify,
                     "Decode every camera a second time in a session of its own and compare every picture");
   streams->add_flag("--json", command->json, "Print the result as JSON");
   streams->footer("Example:\n  gantry bench streams --clip street.mp4 --cameras 100 --minutes 1");

@@ -15,8 +15,9 @@ namespace gantry::app {
 
 struct StreamBenchOptions {
   std::vector<std::shared_ptr<const media::MemoryClip>> clips;  ///< camera i plays clip i modulo their number
-  double frame_rate = 30;                                       ///< of each camera
-  config::CameraConfig camera;  ///< what every camera is configured with; its source is set here
+  std::vector<std::string> sources;  ///< instead of clips: camera i connects to URL i modulo their number
+  double frame_rate = 30;            ///< of each camera
+  config::CameraConfig camera;       ///< what every camera is configured with; its source is set here
   Duration most_p99 = std::chrono::milliseconds(100);
   int device = 0;                                     ///< whose figures NVML gives
   std::vector<std::shared_ptr<media::Nvdec>> nvdecs;  ///< some may be null
