@@ -93,7 +93,9 @@ TEST_F(HttpServerTest, StalledReadersCostLiveOnesNothingAndMemoryIsBounded) {
                      respond(std::move(response));
                    },
                .websocket = true});
-  start();
+  HttpServerOptions options;
+  options.write_timeout = 10min;  // nobody is cut off, however slow the machine
+  start(std::move(options));
   std::vector<std::unique_ptr<Reader>> readers;
   for (std::size_t i = 0; i < kReaders; ++i) {
     readers.push_back(std::make_unique<Reader>(server_->port(), viewer_));
