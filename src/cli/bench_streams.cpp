@@ -355,8 +355,9 @@ void add_bench_streams(CLI::App& bench, int& exit_code) {
       ->check(CLI::Range(1, 8));
   streams->add_flag("--share-sessions,!--own-sessions", command->decoders.share_sessions,
                     "Let several cameras decode in one session of the card, or give each one of its own");
-  streams->add_option("--memory-fraction", command->decoders.memory_fraction,
-                      "Share of a card's memory beyond which cameras are decoded on the CPU")
+  streams
+      ->add_option("--memory-fraction", command->decoders.memory_fraction,
+                   "Share of a card's memory beyond which cameras are decoded on the CPU")
       ->capture_default_str()
       ->check(CLI::Range(0.01, 1.0));
   streams->add_flag("--verify", command->verify,

@@ -52,7 +52,8 @@ cameras:
     if (std::stol(line.substr(deadline + 1)) > 50'000) ++possible;
     ++classes[line.substr(before + 1, last - before - 1)];
   }
-  EXPECT_NE(serve.err().find("trace: " + std::to_string(arrivals) + " arrivals in " + trace.string()), std::string::npos)
+  EXPECT_NE(serve.err().find("trace: " + std::to_string(arrivals) + " arrivals in " + trace.string()),
+            std::string::npos)
       << serve.err();
   EXPECT_EQ(serve.err().find("arrivals are missing"), std::string::npos);
   // Every frame that was published, and none that was never received.

@@ -22,7 +22,7 @@ struct Card {
   int driver_version = 13000;
   bool driver_too_old = false;  ///< as cudaGetDeviceCount says it
   std::string pci_bus_id = "0000:1B:00.0";
-  std::string refuses;          ///< kernels whose mangled names hold this are not launched; empty: none
+  std::string refuses;  ///< kernels whose mangled names hold this are not launched; empty: none
 };
 
 /// What has been asked of it since reset().

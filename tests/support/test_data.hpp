@@ -18,6 +18,6 @@ inline std::filesystem::path test_data(const std::filesystem::path& below) {
 }  // namespace gantry::test
 
 /// Skips the test, saying why, where a file or folder of the test data is not there.
-#define GANTRY_NEEDS_DATA(below)                             \
+#define GANTRY_NEEDS_DATA(below)                                  \
   if (!std::filesystem::exists(::gantry::test::test_data(below))) \
   GTEST_SKIP() << "no test data at " << ::gantry::test::test_data(below) << ": set GANTRY_TEST_DATA to have it"

@@ -24,9 +24,9 @@ struct Int8Options {
 inline constexpr double kLeastRetention = 0.95;
 
 struct Int8Report {
-  std::string model;  ///< the file that was written, NAME-int8.onnx; empty where the gate refused
+  std::string model;        ///< the file that was written, NAME-int8.onnx; empty where the gate refused
   std::string report_file;  ///< what stands below, as JSON
-  std::string exam;   ///< what retention was measured by
+  std::string exam;         ///< what retention was measured by
   Measured measured;
   double min_retention = 0;
   bool ready = false;

@@ -2,8 +2,8 @@
 // How usable a camera's picture is: a few figures a frame for the camera's health, from some ten thousand samples of
 // brightness, so that it costs tens of microseconds whatever the size.
 //
-// Pictures that lie on a card are measured where they are letterboxed (letterbox_quality.hpp); what that means is judged
-// here as well.
+// Pictures that lie on a card are measured where they are letterboxed (letterbox_quality.hpp); what that means is
+// judged here as well.
 //
 // One QualityMeter a camera, used by one thread at a time; after the first picture of a size it allocates nothing.
 #include <cstdint>

@@ -8,8 +8,9 @@
 //     t(r + e) >= f(r) + mu e      with      f(r) = min over e of   t(r + e) - mu e,
 // so the work of all batches is at least
 //     mu (1 - q) N  +  the sum over the q N cheapest frames j of   min over r <= n_j of  f(r) / r,
-// whichever frames are the prompt ones. Where that is more than the device can work off between the first arrival and the last deadline, no
-// schedule has such a w. The bound takes the best of some prices, and the least w that none of them excludes.
+// whichever frames are the prompt ones. Where that is more than the device can work off between the first arrival and
+// the last deadline, no schedule has such a w. The bound takes the best of some prices, and the least w that none of
+// them excludes.
 #include "gantry/scheduler/sim/device_model.hpp"
 #include "gantry/scheduler/sim/workload.hpp"
 
