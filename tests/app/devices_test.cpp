@@ -2,11 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <map>
-#include <mutex>
-#include <thread>
 
 #include "app/fakes.hpp"
-#include "gantry/app/system.hpp"
+#include "app/served_cameras.hpp"
 #include "gantry/media/source_factory.hpp"
 
 namespace gantry::app {
@@ -44,7 +42,7 @@ class CardDecoder final : public media::Decoder {
   const std::unique_ptr<media::Decoder> inner_;
 };
 
-class DevicesTest : public testing::Test {
+class DevicesTest : public ServedCameras {
  protected:
   static void SetUpTestSuite() {
     media::register_scheme("steady", [](const auto&) { return std::make_unique<PacedSource>("paced://25"); });
@@ -58,57 +56,20 @@ class DevicesTest : public testing::Test {
       fakes_.push_back(backend.get());
       backends.push_back(std::move(backend));
     }
-    system_ = std::make_unique<System>(
-        config::Config{}, std::move(backends), clock_, [](auto...) {},
+    serve(
+        std::move(backends), [](auto...) {},
         [same_card](const media::DecoderOptions&, int place) -> std::unique_ptr<media::Decoder> {
           if (place == System::kOnCpu) return media::make_ffmpeg_decoder();
           return std::make_unique<CardDecoder>(same_card ? 0 : place);
-        });
-    results_ = system_->subscribe([this](const sinks::FrameResult& result) {
-      const std::lock_guard lock{mutex_};
-      newest_[result.camera] = clock_.now();
-    });
-    system_->start();
-    for (int i = 0; i < cameras; ++i) {
-      config::CameraConfig camera;
-      camera.source = "steady://x";
-      ASSERT_TRUE(system_->add_camera("c" + std::to_string(i), camera));
-    }
-    ASSERT_TRUE(eventually([&] { return answered_since({}) == cameras; }));
+        },
+        "steady://x", cameras);
   }
   void TearDown() override {
-    if (!system_) return;
-    system_->stop();
-    const auto totals = system_->totals();
-    EXPECT_EQ(totals.received, totals.published() + totals.dropped());
-    EXPECT_EQ(totals.in_flight, 0U);
-    results_.reset();
-    system_.reset();
+    ServedCameras::TearDown();
     EXPECT_EQ(PacedSource::alive, 0);
   }
-  std::map<std::string, int> homes() const {
-    std::map<std::string, int> count;
-    for (const auto& camera : system_->cameras()) ++count[camera.home];
-    return count;
-  }
-  int answered_since(TimePoint since) {
-    const std::lock_guard lock{mutex_};
-    return static_cast<int>(
-        std::count_if(newest_.begin(), newest_.end(), [&](const auto& entry) { return entry.second > since; }));
-  }
-  static bool eventually(const std::function<bool()>& holds, Duration within = seconds{20}) {
-    const SteadyClock clock;
-    for (const auto end = clock.now() + within; clock.now() < end; std::this_thread::sleep_for(milliseconds{10}))
-      if (holds()) return true;
-    return holds();
-  }
 
-  SteadyClock clock_;
   std::vector<FakeBackend*> fakes_;
-  std::mutex mutex_;
-  std::map<std::string, TimePoint> newest_;
-  std::unique_ptr<System> system_;
-  Subscription results_;
 };
 
 TEST_F(DevicesTest, CamerasSpreadEvenlyAndRunWhereTheyAreDecoded) {

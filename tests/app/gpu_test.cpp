@@ -9,12 +9,10 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <map>
-#include <mutex>
 #include <thread>
 
+#include "app/served_cameras.hpp"
 #include "cuda/fault_kernel.hpp"
-#include "gantry/app/system.hpp"
 #include "gantry/core/errors.hpp"
 #include "gantry/engine/factory.hpp"
 #include "gantry/media/memory_clip.hpp"
@@ -28,7 +26,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-class OnACard : public ::testing::Test {
+class OnACard : public ServedCameras {
  protected:
   static constexpr int kCameras = 16;
 
@@ -62,78 +60,44 @@ class OnACard : public ::testing::Test {
       backends_.push_back(backends.back().get());
       backends.back()->prepare(backends.back()->shape_for(1280, 720), 8);
     }
-    system_ = std::make_unique<System>(
-        config::Config{}, std::move(backends), clock_,
+    serve(
+        std::move(backends),
         [](Severity severity, std::string_view text) {
           if (severity >= Severity::kWarning) std::printf("  %.*s\n", static_cast<int>(text.size()), text.data());
         },
         [this](const media::DecoderOptions& decoder, int place) {
           return place < 0 ? media::make_ffmpeg_decoder(decoder)
                            : nvdec_[static_cast<std::size_t>(place)]->make_decoder(decoder);
-        });
-    results_ = system_->subscribe([this](const sinks::FrameResult& result) {
-      const std::lock_guard lock{mutex_};
-      newest_[result.camera] = clock_.now();
-    });
-    system_->start();
-    for (int i = 0; i < kCameras; ++i) {
-      config::CameraConfig camera;
-      camera.source = "clip://x";
-      ASSERT_TRUE(system_->add_camera("c" + std::to_string(i), camera));
-    }
-    ASSERT_TRUE(eventually([&] { return answered_since({}) == kCameras; }));
+        },
+        "clip://x", kCameras);
   }
   void TearDown() override {
     if (system_) {
       system_->stop();
       const auto totals = system_->totals();
-      EXPECT_EQ(totals.received, totals.published() + totals.dropped());
-      EXPECT_EQ(totals.in_flight, 0U);
       std::printf("  %llu frames, %llu answered, %llu dropped\n", static_cast<unsigned long long>(totals.received),
                   static_cast<unsigned long long>(totals.published()),
                   static_cast<unsigned long long>(totals.dropped()));
     }
-    results_.reset();
-    system_.reset();
+    ServedCameras::TearDown();
     if (!folder_.empty()) std::filesystem::remove_all(folder_);
-  }
-  int at_home_in(const std::string& device) const {
-    const auto cameras = system_->cameras();
-    return static_cast<int>(
-        std::count_if(cameras.begin(), cameras.end(), [&](const auto& camera) { return camera.home == device; }));
-  }
-  int answered_since(TimePoint since) {
-    const std::lock_guard lock{mutex_};
-    return static_cast<int>(
-        std::count_if(newest_.begin(), newest_.end(), [&](const auto& entry) { return entry.second > since; }));
-  }
-  static bool eventually(const std::function<bool()>& holds, Duration within = seconds{20}) {
-    const SteadyClock clock;
-    for (const auto end = clock.now() + within; clock.now() < end; std::this_thread::sleep_for(milliseconds{10}))
-      if (holds()) return true;
-    return holds();
   }
 
   std::filesystem::path folder_;
-  SteadyClock clock_;
   std::vector<std::shared_ptr<media::Nvdec>> nvdec_;
   std::vector<engine::Backend*> backends_;
-  std::mutex mutex_;
-  std::map<std::string, TimePoint> newest_;
-  std::unique_ptr<System> system_;
-  Subscription results_;
 };
 
 TEST_F(OnACard, TwoDevicesOfOneCardHandTheirCamerasOverWhileTheyRun) {
-  EXPECT_EQ(at_home_in("cuda:0"), kCameras / 2);
-  EXPECT_EQ(at_home_in("cuda:0#2"), kCameras / 2);
+  EXPECT_EQ(homes()["cuda:0"], kCameras / 2);
+  EXPECT_EQ(homes()["cuda:0#2"], kCameras / 2);
   for (int round = 0; round < 3; ++round) {
     const auto asked_at = clock_.now();
     ASSERT_TRUE(system_->drain("cuda:0", true));
-    EXPECT_TRUE(eventually([&] { return at_home_in("cuda:0#2") == kCameras; }, seconds{2}));
+    EXPECT_TRUE(eventually([&] { return homes()["cuda:0#2"] == kCameras; }, seconds{2}));
     EXPECT_TRUE(eventually([&] { return answered_since(asked_at + milliseconds{300}) == kCameras; }, seconds{2}));
     ASSERT_TRUE(system_->drain("cuda:0", false));
-    EXPECT_TRUE(eventually([&] { return at_home_in("cuda:0") >= kCameras / 2 - 1; }));
+    EXPECT_TRUE(eventually([&] { return homes()["cuda:0"] >= kCameras / 2 - 1; }));
     std::this_thread::sleep_for(seconds{1});
   }
   const auto totals = system_->totals();
