@@ -51,10 +51,7 @@ CardDecoders open_card_decoders(const std::vector<std::unique_ptr<engine::Backen
     const double share = 1.0 / parts[capabilities.device_index];
     try {
       auto gpu = memory::open_gpu(capabilities.device_index);
-      const auto memory = gpu->memory();
-      const auto taken = memory.total_bytes - memory.free_bytes;
-      const auto allowed = static_cast<std::size_t>(static_cast<double>(memory.total_bytes) * wanted.memory_fraction);
-      const double left = static_cast<double>(allowed > taken ? allowed - taken : 0);
+      const auto left = static_cast<double>(gpu->memory().left_within(wanted.memory_fraction));
       card.budget = std::make_unique<memory::MemoryBudget>(static_cast<std::size_t>(left * share));
       media::NvdecOptions options = wanted;
       options.budget = card.budget.get();

@@ -120,10 +120,10 @@ class MovableDecoder final : public Decoder {
 
   DecoderStats stats() const noexcept override {
     DecoderStats stats = before_;
-    if (leaving_) add(leaving_->stats(), stats);
+    if (leaving_) stats += leaving_->stats();
     if (!decoder_) return stats;
     const DecoderStats now = decoder_->stats();
-    add(now, stats);
+    stats += now;
     stats.place = now.place;
     stats.reason = now.reason;
     return stats;
@@ -138,17 +138,9 @@ class MovableDecoder final : public Decoder {
       --unanswered;
     }
   }
-  static void add(const DecoderStats& part, DecoderStats& sum) noexcept {
-    sum.frames += part.frames;
-    sum.lost += part.lost;
-    sum.concealed += part.concealed;
-    sum.converted += part.converted;
-    sum.verified += part.verified;
-    sum.mismatched += part.mismatched;
-  }
   /// What has left has said everything.
   void retire() {
-    if (leaving_) add(leaving_->stats(), before_);
+    if (leaving_) before_ += leaving_->stats();
     leaving_.reset();
   }
   void settle(int place) {

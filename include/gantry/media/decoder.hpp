@@ -77,6 +77,17 @@ struct DecoderStats {
   std::uint64_t mismatched = 0;           ///< and that were not
   DecodePlace place = DecodePlace::kCpu;  ///< now
   DecodeReason reason = DecodeReason::kOnlyPlace;  ///< of the last choice
+
+  /// Adds the counts of another decoder of the same stream; `place` and `reason` stay.
+  DecoderStats& operator+=(const DecoderStats& other) noexcept {
+    frames += other.frames;
+    lost += other.lost;
+    concealed += other.concealed;
+    converted += other.converted;
+    verified += other.verified;
+    mismatched += other.mismatched;
+    return *this;
+  }
 };
 
 class Decoder {

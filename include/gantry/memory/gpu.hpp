@@ -23,6 +23,12 @@ using GpuMark = void*;
 struct GpuMemory {
   std::size_t free_bytes = 0;
   std::size_t total_bytes = 0;
+  /// Bytes that may still be taken while all programs together use at most `fraction` of the card.
+  [[nodiscard]] std::size_t left_within(double fraction) const noexcept {
+    const auto allowed = static_cast<std::size_t>(static_cast<double>(total_bytes) * fraction);
+    const std::size_t taken = total_bytes - free_bytes;
+    return allowed > taken ? allowed - taken : 0;
+  }
 };
 
 class Gpu {

@@ -12,6 +12,7 @@
 #include "gantry/core/expects.hpp"
 #include "gantry/engine/graph/cost.hpp"
 #include "gantry/engine/graph/planner.hpp"
+#include "gantry/memory/gpu.hpp"
 
 namespace gantry::cuda {
 
@@ -61,15 +62,16 @@ LaneSize InferenceEngine::State::lane_size(const ProfileKey& key, std::size_t ar
 }
 
 void InferenceEngine::State::expect_room(const LaneSize& size) const {
-  std::size_t wanted = 0, available = 0, total = 0;
+  std::size_t wanted = 0;
   for (const Lane& lane : lanes) wanted += lane.growth(size);
   if (wanted == 0) return;
-  check(cudaMemGetInfo(&available, &total), "cudaMemGetInfo");
-  const double kept_free = static_cast<double>(total) * (1 - settings.memory_fraction);
-  if (static_cast<double>(wanted) + kept_free <= static_cast<double>(available)) return;
+  memory::GpuMemory card;
+  check(cudaMemGetInfo(&card.free_bytes, &card.total_bytes), "cudaMemGetInfo");
+  if (wanted <= card.left_within(settings.memory_fraction)) return;
+  const double kept_free = static_cast<double>(card.total_bytes) * (1 - settings.memory_fraction);
   throw DeviceError("the GPU has no " + std::to_string(wanted >> 20) + " MB left for the network (" +
-                    std::to_string(available >> 20) + " of " + std::to_string(total >> 20) + " MB are free, and " +
-                    std::to_string(static_cast<std::size_t>(kept_free) >> 20) +
+                    std::to_string(card.free_bytes >> 20) + " of " + std::to_string(card.total_bytes >> 20) +
+                    " MB are free, and " + std::to_string(static_cast<std::size_t>(kept_free) >> 20) +
                     " stay so): use a smaller model, input size or batch, or raise the memory fraction");
 }
 

@@ -58,10 +58,7 @@ class AutoDecoder final : public Decoder {
     const Decoder* now = cpu_ ? cpu_.get() : static_cast<const Decoder*>(gpu_.get());
     if (now == nullptr) return stats;
     const DecoderStats part = now->stats();
-    stats.frames += part.frames;
-    stats.lost += part.lost;
-    stats.concealed += part.concealed;
-    stats.converted += part.converted;
+    stats += part;
     if (verifier_) add(verifier_->counts(), stats);
     stats.place = part.place;
     stats.reason = cpu_ ? reason_ : part.reason;
@@ -132,9 +129,7 @@ class AutoDecoder final : public Decoder {
     Frame forgotten;
     while (old->receive(forgotten) == DecodeEvent::kFrame) {
     }
-    before_.frames += old->stats().frames;
-    before_.lost += old->stats().lost;
-    before_.concealed += old->stats().concealed;
+    before_ += old->stats();
     if (verifier_) add(verifier_->counts(), before_);
     verifier_.reset();
     load_ = {};

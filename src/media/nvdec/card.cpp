@@ -114,13 +114,6 @@ DecodeReason NvdecCard::fits(const CUVIDEOFORMAT& format) {
   return DecodeReason::kShared;
 }
 
-/// Engines and other programs take memory too, and not from this card's budget.
-bool NvdecCard::leaves_enough_free(std::size_t bytes) const {
-  const memory::GpuMemory now = gpu_->memory();
-  const auto used = static_cast<double>(now.total_bytes - now.free_bytes);
-  return used + static_cast<double>(bytes) <= static_cast<double>(now.total_bytes) * options_.memory_fraction;
-}
-
 SeatOffer NvdecCard::take_seat(const StreamFormat& stream, bool may_share) {
   const CUVIDEOFORMAT& parsed = stream.parsed;
   if (const DecodeReason reason = fits(parsed); reason != DecodeReason::kShared) return {nullptr, reason};
@@ -156,7 +149,9 @@ SeatOffer NvdecCard::take_seat(const StreamFormat& stream, bool may_share) {
   for (const auto& [free, session] : by_free_seats)
     if (auto seat = Session::take_seat(session)) return {std::move(seat), granted};
 
-  if (!leaves_enough_free(format.bytes())) return {nullptr, DecodeReason::kMemoryUsedUp};
+  // Engines and other programs take memory too, and not from this card's budget.
+  if (format.bytes() > gpu_->memory().left_within(options_.memory_fraction))
+    return {nullptr, DecodeReason::kMemoryUsedUp};
   memory::MemoryBudget::Reservation memory;
   if (options_.budget != nullptr) {
     auto reserved = options_.budget->reserve(format.bytes());

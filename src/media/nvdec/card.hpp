@@ -70,7 +70,6 @@ class NvdecCard final : public Nvdec {
  private:
   [[nodiscard]] const CUVIDDECODECAPS& caps_of(const CUVIDEOFORMAT& format);
   [[nodiscard]] DecodeReason fits(const CUVIDEOFORMAT& format);
-  [[nodiscard]] bool leaves_enough_free(std::size_t bytes) const;
 
   const std::shared_ptr<memory::Gpu> gpu_;
   const std::shared_ptr<Nvcuvid> cuvid_;
